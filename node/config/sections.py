@@ -1,0 +1,199 @@
+"""The sections of `node.toml`, one frozen model each; an unknown key is a mistake."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SYSTEM_DATA = Path("/var/lib/deid-node")
+
+
+def _ae_title(value: str) -> str:
+    """PS3.5 AE: 1 to 16 characters of the default repertoire, no backslash, no control."""
+    if not 1 <= len(value) <= 16 or not value.isascii() or not value.isprintable():  # noqa: PLR2004
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters")
+    if "\\" in value or value != value.strip():
+        raise ValueError("an AE title has no backslash and no space at its ends")
+    return value
+
+
+def _network(value: str) -> str:
+    ipaddress.ip_network(value)
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+#: A listening port: 0 closes it. A port of somebody else is 1 or more.
+ListenPort = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """Frozen, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeSection(Section):
+    """`[node]`."""
+
+    data_dir: Path = SYSTEM_DATA
+
+
+class Peer(Section):
+    """`[[receive.peers]]`: who may send."""
+
+    ae_title: AETitle
+    networks: tuple[Network, ...] = ()
+    tls_required: bool = False
+    certificate_sha256: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{64})?$")] = ""
+    max_associations: Annotated[int, Field(ge=1)] = 16
+    commitment: bool = False
+    host: str = ""
+    port: ListenPort = 0
+
+
+class ReceiveTls(Section):
+    """`[receive.tls]`: a TLS port beside the plain one."""
+
+    port: Port = 2762
+    certificate: Path
+    private_key: Path
+    client_ca: Path
+
+
+class Receive(Section):
+    """`[receive]`."""
+
+    ae_titles: Annotated[tuple[AETitle, ...], Field(min_length=1)] = ("DEIDNODE",)
+    host: str = "0.0.0.0"  # noqa: S104 -- modalities send to it; peers limit who may
+    port: ListenPort = 11112
+    max_associations: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_pdu_length: Annotated[int, Field(ge=4096, le=16 * 1024 * 1024)] = 262144
+    max_instance_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024**3
+    min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
+    idle_timeout_seconds: Annotated[float, Field(gt=0)] = 60
+    require_called_ae_title: bool = False
+    private_sop_classes: tuple[str, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    tls: ReceiveTls | None = None
+
+
+class Completion(Section):
+    """`[completion]`."""
+
+    quiet_seconds: Annotated[float, Field(ge=0)] = 60
+    max_seconds: Annotated[float, Field(ge=0)] = 3600
+
+
+class Process(Section):
+    """`[process]`."""
+
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    chunk_instances: Annotated[int, Field(ge=1, le=1024)] = 16
+    job_timeout_seconds: Annotated[float, Field(gt=0)] = 600
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+
+
+class Route(Section):
+    """`[[routes]]`: chosen once per study, at completion; the first match wins."""
+
+    name: Name
+    called_ae_title: str = "*"
+    calling_ae_title: str = "*"
+    modality: str = "*"
+    profile: str = "basic"
+    destinations: tuple[Name, ...] = ()
+    default_issuer: str = ""
+    assume_charset: str = ""
+    quiet_seconds: Annotated[float, Field(ge=0)] | None = None
+    max_seconds: Annotated[float, Field(ge=0)] | None = None
+    patients_allow: Path | None = None
+    patients_deny: Path | None = None
+
+
+class DestinationTls(Section):
+    """`tls` of a destination."""
+
+    ca: Path
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+
+class DicomDestination(Section):
+    """A research PACS, by C-STORE."""
+
+    type: Literal["dicom"]
+    name: Name
+    ae_title: AETitle
+    calling_ae_title: AETitle = "DEIDNODE"
+    host: Annotated[str, Field(min_length=1)]
+    port: Port = 104
+    associations: Annotated[int, Field(ge=1, le=32)] = 2
+    commitment: bool = False
+    syntaxes: tuple[str, ...] = ()
+    tls: DestinationTls | None = None
+
+
+class StowDestination(Section):
+    """A DICOMweb server, by STOW-RS."""
+
+    type: Literal["stow"]
+    name: Name
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    credential: Path | None = None
+    syntaxes: tuple[str, ...] = ()
+    tls: DestinationTls | None = None
+
+
+class FolderDestination(Section):
+    """A folder, with a subfolder per study and series."""
+
+    type: Literal["folder"]
+    name: Name
+    path: Path
+    syntaxes: tuple[str, ...] = ()
+
+
+Destination = Annotated[
+    DicomDestination | StowDestination | FolderDestination, Field(discriminator="type")
+]
+
+
+class Forward(Section):
+    """`[forward]`: the listener for storage commitment results, and how often to try again."""
+
+    ae_title: AETitle = "DEIDNODE"
+    host: str = "0.0.0.0"  # noqa: S104 -- only configured destinations are answered
+    port: ListenPort = 11113
+    retry_first_seconds: Annotated[float, Field(gt=0)] = 30
+    retry_max_seconds: Annotated[float, Field(gt=0)] = 3600
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60
+
+
+class Retention(Section):
+    """`[retention]`, in days; 0 = never."""
+
+    originals_days: Annotated[float, Field(ge=0)] = 30
+    released_days: Annotated[float, Field(ge=0)] = 90
+    held_warn_days: Annotated[float, Field(ge=0)] = 14
+    held_max_days: Annotated[float, Field(ge=0)] = 0
+
+
+class Web(Section):
+    """`[web]`."""
+
+    host: str = "127.0.0.1"
+    port: ListenPort = 8114
+
+
+class Log(Section):
+    """`[log]`."""
+
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"

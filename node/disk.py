@@ -1,0 +1,107 @@
+"""The durable steps of every path: open, write, fsync, rename, fsync of the directory.
+
+Receive, process and forward take these steps through this file alone, so that one place is read
+to know what "durable" means here, and one place is replaced to inject a fault or record a trace.
+An error of fsync is never retried on the same file (what the kernel dropped stays dropped).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class AlreadyLocked(Exception):  # noqa: N818 -- a fact, not an accident
+    """Another process holds this lock."""
+
+
+def create_exclusive(path: Path, mode: int = 0o600) -> int:
+    """Create a file that must not exist and return its descriptor; no symlink is followed."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, mode)
+
+
+def fsync(fd: int) -> None:
+    """Make a file's bytes survive a power cut."""
+    os.fsync(fd)
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a directory survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def rename_noreplace(source: Path, target: Path) -> None:
+    """Rename a file or a folder; FileExistsError if the target's name is taken."""
+    result = _libc.renameat2(
+        _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
+    )
+    if result == 0:
+        return
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS) and source.is_file():
+        # This filesystem knows no flag: a hard link refuses a taken name just as well.
+        os.link(source, target, follow_symlinks=False)
+        source.unlink()
+        return
+    raise OSError(code, os.strerror(code), os.fspath(source), None, os.fspath(target))
+
+
+def write_durably(path: Path, content: bytes, mode: int = 0o640) -> None:
+    """Write a small file under its final name so that a reader sees all of it or nothing.
+
+    FileExistsError if the name is taken.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.unlink(missing_ok=True)
+    fd = create_exclusive(temporary, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            fsync(file.fileno())
+        rename_noreplace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_dir(path.parent)
+
+
+def lock_file(path: Path) -> int:
+    """Take a role's lock for as long as the returned descriptor is open.
+
+    Raises AlreadyLocked when another process has it; the kernel frees it however that one ends.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise AlreadyLocked(os.fspath(path)) from None
+    return fd
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether somebody holds the lock of this file or folder."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,113 @@
+"""What the node says while it works: structlog events, process names, systemd's notifications.
+
+One event per fact, past tense, from one list (docs/operations.md names each). Keys are our own ids,
+counts, bytes, seconds, SOP classes, modalities: never a name, an ID, a date or an original UID.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import structlog
+
+#: Every event that the node may log. An event outside this list is a mistake that tests catch.
+EVENTS = frozenset(
+    {
+        # life
+        "role_started", "role_stopping", "role_stopped", "role_died", "role_failed",
+        "configuration_warning", "key_created",
+        # receive
+        "listener_opened", "association_accepted", "association_rejected", "association_ended",
+        "association_aborted", "instance_received", "instance_refused", "spool_cleaned",
+        "disk_low", "disk_recovered", "storage_failed",
+        # process
+        "instances_adopted", "study_opened", "study_reopened", "study_completed", "job_started",
+        "job_finished", "study_progress", "worker_died", "instance_quarantined",
+        "instance_excluded", "instance_duplicate", "study_held", "study_released",
+        "study_rejected", "study_requeued", "decision_applied", "decision_refused",
+        "originals_purged", "release_purged", "conservation_broken", "recovered",
+        # forward
+        "release_seen", "release_refused", "delivery_started", "delivery_progress",
+        "delivery_deferred", "delivery_refused", "study_delivered", "study_committed",
+        "delivery_abandoned", "delivery_withdrawn", "destination_paused", "destination_resumed",
+        # web
+        "page_served",
+    }
+)  # fmt: skip
+
+
+class UnknownEvent(Exception):  # noqa: N818 -- a fact about the call
+    """An event that is not in EVENTS was logged."""
+
+
+def _only_known_events(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    if event["event"] not in EVENTS:
+        raise UnknownEvent(event["event"])
+    return event
+
+
+def exception_facts(error: BaseException) -> dict[str, Any]:
+    """Give the type of an exception and where it was raised, never its text or values.
+
+    The text of an exception from a DICOM library may quote the very value that it stumbled on.
+    """
+    frames: list[str] = []
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return {"exception": type(error).__qualname__, "stack": frames}
+
+
+def set_up_logging(fmt: Literal["json", "console"], level: str, role: str) -> None:
+    """Send structlog's events of this process to stderr, and silence what others would log.
+
+    pydicom and pynetdicom quote values in their messages, so nothing of theirs is let through.
+    """
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if fmt == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _only_known_events,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(role=role)
+    logging.disable(logging.CRITICAL)
+
+
+def name_process(name: str) -> None:
+    """Show `deid-<name>` in ps and top (15 characters are seen)."""
+    Path("/proc/self/comm").write_text(f"deid-{name}"[:15])
+
+
+def notify_systemd(state: str) -> None:
+    """Tell systemd READY=1, STATUS=…, WATCHDOG=1 or STOPPING=1; silent where there is none."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier:
+        notifier.sendto(state.encode(), address)
