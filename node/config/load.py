@@ -63,7 +63,10 @@ def load_config(path: Path | None) -> NodeConfig:
     try:
         config = NodeConfig(**raw)
     except ValidationError as error:
-        mistakes += [_mistake(detail) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        deeper = {detail["loc"][:-1] for detail in details}
+        # A list is called too short when its only item is wrong: the item's own line says it all.
+        mistakes += [_mistake(detail) for detail in details if detail["loc"] not in deeper]
     mistakes += cross_check(raw)
     if mistakes or config is None:
         raise ConfigError(source, mistakes)

@@ -1,0 +1,65 @@
+"""What is logged is one of the known facts and quotes no value."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import structlog
+
+from node import observe
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> object:
+    """Give the next test structlog as it was."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    import logging  # noqa: PLC0415 -- only to undo what set_up_logging did
+
+    logging.disable(logging.NOTSET)
+
+
+def test_an_event_is_one_line_of_json_with_its_role(capfd: pytest.CaptureFixture[str]) -> None:
+    """What journald keeps can be read by a machine."""
+    observe.set_up_logging("json", "info", "receive")
+    structlog.get_logger().info("instance_received", instance="abc-000001", bytes=12)
+    event = json.loads(capfd.readouterr().err)
+    assert event["event"] == "instance_received"
+    assert event["role"] == "receive"
+    assert event["instance"] == "abc-000001"
+
+
+def test_an_event_outside_the_list_is_a_mistake() -> None:
+    """The list of events is the documentation that operators' alarms stand on."""
+    observe.set_up_logging("json", "info", "receive")
+    with pytest.raises(observe.UnknownEvent):
+        structlog.get_logger().info("something happened")
+
+
+def test_every_event_logged_in_the_source_is_in_the_list() -> None:
+    """No event is found out only when it happens at night."""
+    source = Path(observe.__file__).parent
+    logged = {
+        match
+        for path in source.rglob("*.py")
+        for match in re.findall(
+            r"\blog(?:ger)?\.(?:debug|info|warning|error|critical)\(\s*\"([^\"]+)\"",
+            path.read_text(encoding="utf-8"),
+        )
+    }
+    assert logged <= observe.EVENTS
+
+
+def test_an_exception_is_told_without_its_text() -> None:
+    """The text of an exception may quote the value that a library stumbled on."""
+    try:
+        int("Quillfeather^Zebedee")
+    except ValueError as error:
+        facts = observe.exception_facts(error)
+    assert facts["exception"] == "ValueError"
+    assert "Quillfeather" not in json.dumps(facts)
+    assert facts["stack"][0].startswith("test_observe.py:")
