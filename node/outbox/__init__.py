@@ -1,1 +1,1 @@
-"""To be told."""
+"""The released zone: layout, manifests and their chain, ledger, decisions, receipts."""
