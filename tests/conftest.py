@@ -1,0 +1,57 @@
+"""What is run where: peers and corpora are used when they are there, and missed out loud."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pydicom.data
+import pytest
+
+#: Where Debian puts Orthanc, which a plain user's PATH does not name.
+ORTHANC = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+CORPUS = os.environ.get("DEID_NODE_CORPUS", "")
+
+#: The files that pydicom brings along, odd and broken ones among them.
+BUNDLED = Path(pydicom.data.__file__).parent / "test_files"
+
+_missed: dict[str, int] = {}
+_HOW = {
+    "peer": "tests with real peers were not run: apt-get install dcmtk orthanc",
+    "corpus": "tests over corpora were not run: set DEID_NODE_CORPUS to a folder of DICOM files",
+}
+
+
+def _missing() -> set[str]:
+    missing = set()
+    if not (shutil.which("storescu") and ORTHANC):
+        missing.add("peer")
+    if not (CORPUS and Path(CORPUS).is_dir()):
+        missing.add("corpus")
+    return missing
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs something that this machine lacks."""
+    missing = _missing()
+    left_out = []
+    for item in items:
+        for marker in missing & {mark.name for mark in item.iter_markers()}:
+            _missed[marker] = _missed.get(marker, 0) + 1
+            left_out.append(item)
+            break
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was not run and how to get it."""
+    for marker in sorted(_missing()):
+        terminalreporter.write_line(f"{_missed.get(marker) or 'All'} {_HOW[marker]}", yellow=True)
+
+
+@pytest.fixture
+def corpus() -> Path:
+    """Give the folder that DEID_NODE_CORPUS names."""
+    return Path(CORPUS)
