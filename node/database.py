@@ -1,0 +1,122 @@
+"""A zone's SQLite database: made, migrated and opened, the same way for the index and the ledger.
+
+WAL, and synchronous=FULL: a committed row survives a power cut. One role writes a database and
+migrates it at start; every other role reads, waits while it is not there yet, and stops when its
+schema is newer than its code.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+BUSY_SECONDS = 10.0
+
+
+class DatabaseNotReady(Exception):  # noqa: N818 -- a fact, and it may help to wait
+    """The database is not there yet, or its writer has not migrated it; waiting helps."""
+
+
+class DatabaseTooNew(Exception):  # noqa: N818 -- a fact; waiting does not help
+    """The database was written by a newer version of this program."""
+
+
+def open_for_writing(path: Path, migrations: Path) -> sa.Engine:
+    """Open a database as its only writer, make it if it is missing, and migrate it.
+
+    Raises
+    ------
+    DatabaseTooNew
+        If its schema is one that `migrations` does not know.
+    """
+    # 0660 before the first connect: -wal and -shm take the file's mode and group.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660))
+    engine = _engine(path, readonly=False)
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is not None and found not in _revisions(migrations):
+            engine.dispose()
+            raise DatabaseTooNew(f"{path} was written by a newer version of deid-node")
+    if found != _head(migrations):
+        with engine.begin() as connection:
+            script = _script(migrations)
+            script.attributes["connection"] = connection
+            command.upgrade(script, "head")
+    return engine
+
+
+def open_for_reading(path: Path, migrations: Path) -> sa.Engine:
+    """Open a database that another role writes.
+
+    Raises
+    ------
+    DatabaseNotReady
+        If it is missing or not yet migrated to this version's schema.
+    DatabaseTooNew
+        If its schema is one that `migrations` does not know.
+    """
+    if not path.exists():
+        raise DatabaseNotReady(f"{path} is not there yet")
+    engine = _engine(path, readonly=True)
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except sa.exc.OperationalError:
+        engine.dispose()
+        raise DatabaseNotReady(f"{path} cannot be read yet") from None
+    if found == _head(migrations):
+        return engine
+    engine.dispose()
+    if found is None or found in _revisions(migrations):
+        raise DatabaseNotReady(f"{path} has not been migrated yet")
+    raise DatabaseTooNew(f"{path} was written by a newer version of deid-node")
+
+
+def _engine(path: Path, *, readonly: bool) -> sa.Engine:
+    # mode=ro still takes part in WAL (it needs -shm); query_only holds a writer's mistake back.
+    engine = sa.create_engine(
+        f"sqlite:///file:{path}?mode={'ro' if readonly else 'rw'}&uri=true",
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        if readonly:
+            cursor.execute("PRAGMA query_only=ON")
+        else:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _script(migrations: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    return config
+
+
+def _head(migrations: Path) -> str:
+    head = ScriptDirectory(str(migrations)).get_current_head()
+    if head is None:
+        raise RuntimeError(f"{migrations} holds no migration")
+    return head
+
+
+def _revisions(migrations: Path) -> set[str]:
+    return {script.revision for script in ScriptDirectory(str(migrations)).walk_revisions()}
