@@ -28,6 +28,11 @@ class Outbox:
         return self.root / "receipts"
 
     @property
+    def withdrawals(self) -> Path:
+        """Signed lists of what had gone out of a study when a person took it back."""
+        return self.root / "withdrawals"
+
+    @property
     def decisions(self) -> Path:
         """What people decided about deliveries, one JSON file each, before it becomes a row."""
         return self.root / "decisions"
@@ -47,10 +52,20 @@ class Outbox:
         """The Ed25519 key by which anyone checks a manifest's signature."""
         return self.root / "manifest-public.pem"
 
+    @property
+    def forward_key(self) -> Path:
+        """The key by which `forward` signs its lists of withdrawn studies (0600)."""
+        return self.root / "db" / "forward.key"
+
+    @property
+    def forward_public_key(self) -> Path:
+        """Its public half."""
+        return self.root / "forward-public.pem"
+
     def create(self) -> None:
         """Make the folders that are missing, closed to others."""
         for folder in (
-            self.root, self.staging, self.releases, self.receipts, self.decisions, self.locks,
-            self.database.parent,
+            self.root, self.staging, self.releases, self.receipts, self.withdrawals,
+            self.decisions, self.locks, self.database.parent,
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True, mode=0o770)

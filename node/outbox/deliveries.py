@@ -1,0 +1,257 @@
+"""The ledger's reading side: frozen rows for forward, status, the web page and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.outbox.states import DeliveryState, InstanceState
+from node.outbox.tables import delivery, delivery_event, delivery_instance, destination, release
+from node.outbox.tables import withdrawal as withdrawals
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One release at one destination; the counts are instances, `stored` includes `committed`."""
+
+    id: int
+    release: str
+    study: str
+    generation: int
+    sequence: int
+    destination: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: float | None
+    last_answer: str
+    total: int
+    stored: int
+    committed: int
+    refused: int
+    transaction_uid: str | None
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRow:
+    """What is known of a destination."""
+
+    name: str
+    paused: bool = False
+    failures: int = 0
+    next_attempt_at: float | None = None
+    last_answer: str = ""
+    last_answer_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryInstance:
+    """One instance of a delivery, known by its file's name."""
+
+    file: str
+    sha256: str
+    state: InstanceState
+    intents: int
+    failures: int
+    answer: str
+
+
+_SELECT = sa.select(
+    delivery.c.id,
+    delivery.c.release,
+    release.c.study,
+    release.c.generation,
+    release.c.sequence,
+    *[
+        delivery.c[name]
+        for name in (
+            "destination", "state", "attempts", "next_attempt_at", "last_answer", "total",
+            "stored", "committed", "refused", "transaction_uid", "updated_at",
+        )
+    ],
+).join_from(delivery, release)  # fmt: skip
+
+
+def deliveries(connection: sa.Connection, study: str | None = None) -> list[Delivery]:
+    """List deliveries in order of release, of one study or of all."""
+    query = _SELECT.order_by(release.c.sequence, delivery.c.destination)
+    if study is not None:
+        query = query.where(release.c.study == study)
+    return [_delivery(row) for row in connection.execute(query)]
+
+
+def delivery_by_id(connection: sa.Connection, number: int) -> Delivery:
+    """Give one delivery."""
+    return _delivery(connection.execute(_SELECT.where(delivery.c.id == number)).one())
+
+
+def delivery_by_transaction(connection: sa.Connection, uid: str) -> Delivery | None:
+    """Give the delivery whose commitment was asked under a Transaction UID."""
+    row = connection.execute(_SELECT.where(delivery.c.transaction_uid == uid)).first()
+    return _delivery(row) if row else None
+
+
+def in_state(
+    connection: sa.Connection, state: DeliveryState, to: str | None = None
+) -> list[Delivery]:
+    """List deliveries in one state, oldest release first."""
+    query = _SELECT.where(delivery.c.state == state).order_by(release.c.sequence)
+    if to is not None:
+        query = query.where(delivery.c.destination == to)
+    return [_delivery(row) for row in connection.execute(query)]
+
+
+def due(
+    connection: sa.Connection, to: str, now: float, horizon: float, limit: int
+) -> list[Delivery]:
+    """List what may be sent to a destination now, oldest release first.
+
+    A time of next attempt more than `horizon` seconds ahead was written by a clock that has been
+    set back since: it counts as over.
+    """
+    waiting = delivery.c.state.in_([DeliveryState.PENDING, DeliveryState.DEFERRED])
+    over = sa.or_(
+        delivery.c.next_attempt_at.is_(None),
+        delivery.c.next_attempt_at <= now,
+        delivery.c.next_attempt_at > now + horizon,
+    )
+    query = (
+        _SELECT.where(delivery.c.destination == to, waiting, over)
+        .order_by(release.c.sequence)
+        .limit(limit)
+    )
+    return [_delivery(row) for row in connection.execute(query)]
+
+
+def instances(connection: sa.Connection, number: int) -> list[DeliveryInstance]:
+    """List the instances of a delivery, those that failed least first."""
+    table = delivery_instance
+    rows = connection.execute(
+        sa.select(
+            table.c.file, table.c.sha256, table.c.state, table.c.intents, table.c.failures,
+            table.c.answer,
+        )
+        .where(table.c.delivery == number)
+        .order_by(table.c.failures, sa.text("rowid"))
+    )  # fmt: skip
+    return [
+        DeliveryInstance(row.file, row.sha256, InstanceState(row.state), *row[3:]) for row in rows
+    ]
+
+
+def intended_before(
+    connection: sa.Connection, to: str, digests: Sequence[str], number: int
+) -> frozenset[str]:
+    """Give those digests that another delivery to the same destination has intended before."""
+    table = delivery_instance
+    query = (
+        sa.select(table.c.sha256)
+        .join(delivery, delivery.c.id == table.c.delivery)
+        .where(delivery.c.destination == to, delivery.c.id != number, table.c.intents > 0)
+    )
+    found: set[str] = set()
+    for start in range(0, len(digests), 500):
+        some = digests[start : start + 500]
+        found.update(
+            row.sha256 for row in connection.execute(query.where(table.c.sha256.in_(some)))
+        )
+    return frozenset(found)
+
+
+def destination_row(connection: sa.Connection, name: str) -> DestinationRow:
+    """Give what is known of a destination; nothing yet is a row of defaults."""
+    row = connection.execute(sa.select(destination).where(destination.c.name == name)).first()
+    return DestinationRow(**row._mapping) if row else DestinationRow(name)  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+def destinations_overview(connection: sa.Connection, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Tell per destination how many instances are pending, delivered, committed and refused.
+
+    `delivered` are those that the destination answered to have, `committed` those among them that
+    it took responsibility for. What was abandoned or withdrawn before it went is in no count.
+    """
+    open_states = [DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEFERRED]
+    unsettled = delivery.c.total - delivery.c.stored - delivery.c.refused
+    rows = connection.execute(
+        sa.select(
+            delivery.c.destination,
+            sa.func.sum(sa.case((delivery.c.state.in_(open_states), unsettled), else_=0)),
+            sa.func.sum(delivery.c.stored),
+            sa.func.sum(delivery.c.committed),
+            sa.func.sum(
+                sa.case(
+                    (
+                        delivery.c.state == DeliveryState.REFUSED,
+                        delivery.c.total - delivery.c.stored,
+                    ),
+                    else_=delivery.c.refused,
+                )
+            ),
+            sa.func.max(
+                sa.case(
+                    (delivery.c.state == DeliveryState.DEFERRED, delivery.c.next_attempt_at),
+                    else_=None,
+                )
+            ),
+        ).group_by(delivery.c.destination)
+    )
+    counts = {row[0]: tuple(row)[1:] for row in rows}
+    overview = []
+    for name in names:
+        pending, delivered, committed, refused, until = counts.get(name, (0, 0, 0, 0, None))
+        row = destination_row(connection, name)
+        overview.append(
+            {
+                "name": name, "pending": pending, "deferred_until": row.next_attempt_at or until,
+                "delivered": delivered, "committed": committed, "refused": refused,
+                "last_answer": row.last_answer, "paused": row.paused,
+            }
+        )  # fmt: skip
+    return overview
+
+
+def refused_releases(connection: sa.Connection) -> list[tuple[str, str]]:
+    """List releases that cannot be sent anywhere, with the reason."""
+    rows = connection.execute(
+        sa.select(release.c.name, release.c.problem).where(release.c.problem != "")
+    )
+    return [(row.name, row.problem) for row in rows]
+
+
+def release_names(connection: sa.Connection) -> frozenset[str]:
+    """Give the names of all releases that were seen."""
+    return frozenset(connection.execute(sa.select(release.c.name)).scalars())
+
+
+def is_withdrawn(connection: sa.Connection, study: str) -> bool:
+    """Tell whether a person took this study back."""
+    query = sa.select(withdrawals.c.study).where(withdrawals.c.study == study)
+    return connection.execute(query).first() is not None
+
+
+def timeline(connection: sa.Connection, study: str) -> list[dict[str, Any]]:
+    """Tell what happened to a study's deliveries, in order of time."""
+    rows = connection.execute(
+        sa.select(
+            delivery_event.c.at, delivery.c.release, delivery.c.destination,
+            delivery_event.c.state, delivery_event.c.answer,
+        )
+        .join_from(delivery_event, delivery)
+        .join(release)
+        .where(release.c.study == study)
+        .order_by(delivery_event.c.at, delivery_event.c.id)
+    )  # fmt: skip
+    return [dict(row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+def as_json(row: Delivery) -> dict[str, Any]:
+    """Give a delivery as JSON shows it."""
+    return asdict(row)
+
+
+def _delivery(row: Any) -> Delivery:
+    values = dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name
+    return Delivery(**{**values, "state": DeliveryState(values["state"])})

@@ -1,0 +1,242 @@
+"""The ledger's writing side; `forward` alone calls it. Reading is in node.outbox.deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from node import database
+from node.outbox.manifest import Manifest, ReleasedInstance
+from node.outbox.states import TRANSITIONS, DeliveryState, IllegalTransition, InstanceState
+from node.outbox.tables import (
+    delivery,
+    delivery_event,
+    delivery_instance,
+    destination,
+    release,
+    withdrawal,
+)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOutcome:
+    """What became of one instance: its new state, the answer, and whether it counts as a failure.
+
+    `begun=False` takes the intent back: nothing of the instance ever left.
+    """
+
+    delivery: int
+    file: str
+    state: InstanceState
+    answer: str = ""
+    failed: bool = False
+    begun: bool = True
+
+
+def open_ledger(path: Path, *, readonly: bool = False) -> sa.Engine:
+    """Open the ledger; its writer makes and migrates it.
+
+    Raises
+    ------
+    DatabaseNotReady, DatabaseTooNew
+        See node.database.
+    """
+    if readonly:
+        return database.open_for_reading(path, MIGRATIONS)
+    return database.open_for_writing(path, MIGRATIONS)
+
+
+def add_release(
+    connection: sa.Connection, manifest: Manifest, now: float, problem: str = ""
+) -> None:
+    """Note a release that was seen."""
+    connection.execute(
+        release.insert().values(
+            name=manifest.release, study=manifest.study, generation=manifest.generation,
+            sequence=manifest.sequence, instances=manifest.totals["instances"], problem=problem,
+            seen_at=now,
+        )
+    )  # fmt: skip
+
+
+def add_unreadable_release(connection: sa.Connection, name: str, now: float, problem: str) -> None:
+    """Note a release folder whose manifest cannot be trusted; it names no destination."""
+    study, _, generation = name.rpartition("-g")
+    connection.execute(
+        release.insert().values(
+            name=name, study=study or name, sequence=0, instances=0, problem=problem, seen_at=now,
+            generation=int(generation) if generation.isdecimal() else 0,
+        )
+    )  # fmt: skip
+
+
+def add_delivery(
+    connection: sa.Connection,
+    name: str,
+    to: str,
+    entries: Sequence[ReleasedInstance],
+    now: float,
+    *,
+    state: DeliveryState = DeliveryState.PENDING,
+    answer: str = "",
+    intents: int = 0,
+) -> int:
+    """Make the rows of one release at one destination and give the delivery's id.
+
+    `intents` is 1 where the instances may have been sent before, by a ledger that was lost.
+    """
+    (number,) = connection.execute(
+        delivery.insert()
+        .values(release=name, destination=to, state=state, last_answer=answer, updated_at=now)
+        .returning(delivery.c.id)
+    ).one()
+    add_instances(connection, number, entries, _instance_state(state), intents)
+    _note(connection, number, now, state, answer)
+    return int(number)
+
+
+def add_instances(
+    connection: sa.Connection,
+    number: int,
+    entries: Sequence[ReleasedInstance],
+    state: InstanceState = InstanceState.PENDING,
+    intents: int = 0,
+) -> None:
+    """Add instances to a delivery."""
+    rows = [
+        {"delivery": number, "file": entry.file, "sha256": entry.sha256, "state": state,
+         "intents": intents}
+        for entry in entries
+    ]  # fmt: skip
+    if rows:
+        connection.execute(delivery_instance.insert(), rows)
+
+
+def move(
+    connection: sa.Connection,
+    number: int,
+    before: DeliveryState,
+    after: DeliveryState,
+    now: float,
+    *,
+    answer: str = "",
+    **values: Any,
+) -> None:
+    """Move a delivery from one state to another, and note it in its timeline.
+
+    Raises
+    ------
+    IllegalTransition
+        If the table has no such move, or the delivery was no longer in `before`.
+    """
+    if after not in TRANSITIONS[before]:
+        raise IllegalTransition(f"no delivery moves from {before} to {after}")
+    moved = connection.execute(
+        delivery.update()
+        .where(delivery.c.id == number, delivery.c.state == before)
+        .values(state=after, last_answer=answer, updated_at=now, **values)
+    )
+    if moved.rowcount != 1:
+        raise IllegalTransition(f"delivery {number} was not {before}")
+    _note(connection, number, now, after, answer)
+
+
+def intend(connection: sa.Connection, number: int, files: Iterable[str]) -> None:
+    """Write down, before the first byte leaves, which instances are about to be sent."""
+    rows = [{"number": number, "name": file} for file in files]
+    if rows:
+        connection.execute(
+            delivery_instance.update()
+            .where(
+                delivery_instance.c.delivery == sa.bindparam("number"),
+                delivery_instance.c.file == sa.bindparam("name"),
+            )
+            .values(
+                state=InstanceState.INTENDED, intents=delivery_instance.c.intents + 1, answer=""
+            ),
+            rows,
+        )
+
+
+def record(connection: sa.Connection, outcomes: Sequence[InstanceOutcome]) -> None:
+    """Write what became of instances that were intended."""
+    if not outcomes:
+        return
+    table = delivery_instance
+    connection.execute(
+        table.update()
+        .where(
+            table.c.delivery == sa.bindparam("number"),
+            table.c.file == sa.bindparam("name"),
+        )
+        .values(
+            state=sa.bindparam("new_state"),
+            answer=sa.bindparam("new_answer"),
+            failures=table.c.failures + sa.bindparam("failed"),
+            intents=table.c.intents - sa.bindparam("taken_back"),
+        ),
+        [
+            {
+                "number": outcome.delivery, "name": outcome.file, "new_state": outcome.state,
+                "new_answer": outcome.answer, "failed": int(outcome.failed),
+                "taken_back": int(not outcome.begun),
+            }
+            for outcome in outcomes
+        ],
+    )  # fmt: skip
+
+
+def reset_instances(
+    connection: sa.Connection, number: int, states: Iterable[InstanceState], *, failures: bool
+) -> None:
+    """Put a delivery's instances that are in one of `states` back to PENDING."""
+    values: dict[str, Any] = {"state": InstanceState.PENDING, "answer": ""}
+    if failures:
+        values["failures"] = 0
+    connection.execute(
+        delivery_instance.update()
+        .where(delivery_instance.c.delivery == number, delivery_instance.c.state.in_(list(states)))
+        .values(**values)
+    )
+
+
+def set_destination(connection: sa.Connection, name: str, **values: Any) -> None:
+    """Write what is known of a destination."""
+    connection.execute(
+        insert(destination)
+        .values(name=name, **values)
+        .on_conflict_do_update(index_elements=["name"], set_=values)
+    )
+
+
+def add_withdrawal(connection: sa.Connection, study: str, now: float) -> None:
+    """Note that a study was taken back."""
+    connection.execute(insert(withdrawal).values(study=study, at=now).on_conflict_do_nothing())
+
+
+def set_transaction(connection: sa.Connection, number: int, uid: str | None) -> None:
+    """Remember under which Transaction UID commitment of a delivery was asked, or that none was."""
+    connection.execute(delivery.update().where(delivery.c.id == number).values(transaction_uid=uid))
+
+
+def _instance_state(state: DeliveryState) -> InstanceState:
+    known: Mapping[DeliveryState, InstanceState] = {
+        DeliveryState.DELIVERED: InstanceState.STORED,
+        DeliveryState.COMMITTED: InstanceState.COMMITTED,
+    }
+    return known.get(state, InstanceState.PENDING)
+
+
+def _note(
+    connection: sa.Connection, number: int, now: float, state: DeliveryState, answer: str
+) -> None:
+    connection.execute(
+        delivery_event.insert().values(delivery=number, at=now, state=state, answer=answer)
+    )

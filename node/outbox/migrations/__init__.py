@@ -1,0 +1,1 @@
+"""The ledger's schema, step by step (Alembic; run by `forward` when it starts)."""
