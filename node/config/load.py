@@ -70,6 +70,8 @@ def load_config(path: Path | None) -> NodeConfig:
     mistakes += cross_check(raw)
     if mistakes or config is None:
         raise ConfigError(source, mistakes)
+    if path is not None:
+        config._folder = path.resolve().parent  # noqa: SLF001 -- set here, once; frozen for all others
     if path is None and config.node == NodeSection():
         return config.model_copy(update={"node": NodeSection(data_dir=default_data_dir())})
     return config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from node.config.sections import (
@@ -40,6 +41,7 @@ class NodeConfig(BaseSettings):
     retention: Retention = Retention()
     web: Web = Web()
     log: Log = Log()
+    _folder: Path | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -52,6 +54,11 @@ class NodeConfig(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment go over the file."""
         return env_settings, init_settings
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the file lay; profiles are sought beside it. None for the defaults."""
+        return self._folder
 
     @property
     def inbox_dir(self) -> Path:
