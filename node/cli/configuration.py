@@ -1,0 +1,46 @@
+"""`config check`: every mistake of a configuration at once, and nothing started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from node.cli.options import config_option, leave, read_config, read_config_and_files, told
+from node.cli.preflight import ALL_ROLES
+from node.config import find_config
+from node.inbox.layout import Inbox
+from node.outbox.layout import Outbox
+from node.profile.key import create_key, fingerprint
+
+
+@click.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command()
+@config_option
+def check(config_path: Path | None) -> None:
+    """Check the configuration and the files that it names; exit 2 with every mistake."""
+    found = find_config(config_path)
+    read_config_and_files(config_path, ALL_ROLES)
+    click.echo(f"{found or 'the default configuration'}: no mistake")
+
+
+@click.command()
+@config_option
+@click.option("--out", type=click.Path(path_type=Path), help="Write it here, not to the data_dir.")
+@told
+def keygen(config_path: Path | None, out: Path | None) -> None:
+    """Make the pseudonym key; keep a copy safe, for without it no pseudonym comes out again."""
+    settings = read_config(config_path)
+    path = out or settings.keys_dir / "pseudonym.key"
+    used = Inbox(settings.inbox_dir).database, Outbox(settings.outbox_dir).database
+    if out is None and any(database.exists() for database in used):
+        leave("this node has worked already: a new key would give its patients new pseudonyms")
+    if path.exists():
+        leave(f"{path} is there already, and a key is never overwritten")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = create_key(path)
+    click.echo(f"{path}: fingerprint {fingerprint(key)}")

@@ -1,0 +1,17 @@
+"""`demo`: the whole main job on this machine, with made-up patients."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.console import Console
+
+from node.demo.story import run_demo
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the node running until Ctrl-C.")
+def demo(keep: bool) -> None:
+    """Send made-up studies through a node of its own to a research PACS, and show what came."""
+    sys.exit(run_demo(Console(), keep=keep))

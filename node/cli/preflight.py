@@ -1,0 +1,86 @@
+"""Look at the files that a configuration names, before anything starts.
+
+Works on plain tables, so that a file that is missing is told in the same breath as a key that is
+unknown, when the configuration as a whole does not load.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from node.config import Mistake, NodeConfig
+from node.profile.load import ProfileError, load_profile
+
+ALL_ROLES = ("receive", "process", "forward", "web")
+
+
+def tables_of(config: NodeConfig | None, path: Path | None) -> Mapping[str, Any]:
+    """Give the configuration as tables: the checked one, else the file as it was read."""
+    if config is not None:
+        return config.model_dump()
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError):
+        return {}  # told already
+
+
+def check_files(
+    tables: Mapping[str, Any], beside: Path | None, roles: tuple[str, ...]
+) -> list[Mistake]:
+    """Find profiles that do not load and files that are not there, for the roles that need them."""
+    mistakes: list[Mistake] = []
+    if "process" in roles:
+        mistakes += _profiles(tables, beside)
+        mistakes += _missing(tables, "routes", ("patients_allow", "patients_deny"))
+    if "receive" in roles:
+        tls = _table(_table(tables, "receive"), "tls")
+        mistakes += _missing_here("receive.tls", tls, ("certificate", "private_key", "client_ca"))
+    if "forward" in roles:
+        mistakes += _missing(tables, "destinations", ("credential",))
+        for number, destination in _rows(tables, "destinations"):
+            tls = _table(destination, "tls")
+            where = f"destinations[{number}].tls"
+            mistakes += _missing_here(where, tls, ("ca", "certificate", "private_key"))
+    return mistakes
+
+
+def _profiles(tables: Mapping[str, Any], beside: Path | None) -> Iterator[Mistake]:
+    routes = list(_rows(tables, "routes"))
+    for number, route in routes:
+        name = route.get("profile", "basic")
+        if not isinstance(name, str):
+            continue
+        try:
+            load_profile(name, beside)
+        except ProfileError as error:
+            for mistake in error.mistakes:
+                yield Mistake(f"routes[{number}].profile", f"{name!r}: {mistake}")
+
+
+def _missing(tables: Mapping[str, Any], key: str, names: tuple[str, ...]) -> Iterator[Mistake]:
+    for number, row in _rows(tables, key):
+        yield from _missing_here(f"{key}[{number}]", row, names)
+
+
+def _missing_here(
+    where: str, table: Mapping[str, Any], names: tuple[str, ...]
+) -> Iterator[Mistake]:
+    for name in names:
+        value = table.get(name)
+        if isinstance(value, str | Path) and not Path(value).is_file():
+            yield Mistake(f"{where}.{name}", f"there is no file {value}")
+
+
+def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = table.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(table: Mapping[str, Any], key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    value = table.get(key)
+    for number, row in enumerate(value if isinstance(value, list | tuple) else ()):
+        if isinstance(row, Mapping):
+            yield number, row

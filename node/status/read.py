@@ -1,0 +1,161 @@
+"""Read the status as one plain shape (DESIGN §5), which `--json`, tables and the web page share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from node import disk
+from node.config import NodeConfig
+from node.database import DatabaseNotReady
+from node.inbox import views
+from node.inbox.index import open_index
+from node.inbox.layout import Inbox
+from node.inbox.states import StudyState
+from node.inbox.tables import instance
+from node.outbox.deliveries import destinations_overview
+from node.outbox.layout import Outbox
+from node.outbox.ledger import open_ledger
+
+#: How many names SQLite takes in one `IN`.
+NAMES_AT_ONCE = 500
+#: What a node shows that has not worked yet.
+NO_WORKERS = {"totalWorkers": 0, "activeJobs": 0, "queuedJobs": 0}
+CONSERVATION = (
+    "received", "released", "held", "quarantined", "duplicate", "excluded", "rejected", "pending",
+)  # fmt: skip
+
+
+def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
+    """Read everything that an operator asks first; `limit` bounds the studies listed.
+
+    Gives `{roles, workers, conservation, studies, destinations}` as DESIGN §5 says; times are UTC,
+    ISO 8601. Free of PHI.
+    """
+    alive = roles(config)
+    # Listed before the rows are read: what is adopted in between is then found to have its row.
+    arrived = arrived_names(config)
+    found: dict[str, Any] = {
+        "roles": alive,
+        "workers": NO_WORKERS,
+        "conservation": dict.fromkeys(CONSERVATION, 0)
+        | {"received": len(arrived), "pending": len(arrived)},
+        "studies": [],
+    }
+    with reading_index(config) as conn:
+        if conn is not None:
+            found["workers"] = views.workers(conn, process_alive=alive["process"])
+            found["conservation"] = views.conservation(conn, _without_row(conn, arrived))
+            found["studies"] = [study_shape(conn, row) for row in views.studies(conn, limit=limit)]
+    found["destinations"] = destinations(config)
+    return found
+
+
+def roles(config: NodeConfig) -> dict[str, bool]:
+    """Tell of each role whether it lives: a live role holds its lock."""
+    inbox, outbox = Inbox(config.inbox_dir), Outbox(config.outbox_dir)
+    return {
+        "receive": disk.is_locked(inbox.locks / "receive.lock"),
+        "process": disk.is_locked(inbox.locks / "process.lock"),
+        "forward": disk.is_locked(outbox.locks / "forward.lock"),
+        "web": disk.is_locked(inbox.locks / "web.lock"),
+    }
+
+
+def destinations(config: NodeConfig) -> list[dict[str, Any]]:
+    """Give every configured destination's counts of instances and its last answer."""
+    names = tuple(destination.name for destination in config.effective_destinations)
+    with reading_ledger(config) as conn:
+        if conn is not None:
+            rows = destinations_overview(conn, names)
+            return [row | {"deferred_until": when(row["deferred_until"])} for row in rows]
+    return [
+        {
+            "name": name, "pending": 0, "deferred_until": None, "delivered": 0, "committed": 0,
+            "refused": 0, "last_answer": "", "paused": False,
+        }
+        for name in names
+    ]  # fmt: skip
+
+
+def study_shape(conn: Connection, row: views.StudyRow) -> dict[str, Any]:
+    """Give a study as `status --json` and `studies --json` show it.
+
+    `done` of `total` is the current generation's progress; before it begins, 0 of what waits.
+    """
+    shape = asdict(row)
+    shape["instances"] = row.received
+    shape["opened_at"] = when(row.opened_at)
+    shape["purged_at"] = when(row.purged_at)
+    if row.state in (StudyState.RECEIVING, StudyState.COMPLETE):
+        shape["done"], shape["total"] = 0, row.waiting
+    shape["why"] = _why(conn, row)
+    return shape
+
+
+def when(seconds: float | None) -> str | None:
+    """Give a time of the rows as UTC, ISO 8601, to the second."""
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat("T", "seconds")
+    )
+
+
+@contextmanager
+def reading_index(config: NodeConfig) -> Iterator[Connection | None]:
+    """Read the index in one transaction; None while `process` has not made it."""
+    try:
+        engine = open_index(Inbox(config.inbox_dir).database, readonly=True)
+    except DatabaseNotReady:
+        yield None
+        return
+    try:
+        with engine.connect() as conn:
+            yield conn
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def reading_ledger(config: NodeConfig) -> Iterator[Connection | None]:
+    """Read the ledger in one transaction; None while `forward` has not made it."""
+    try:
+        engine = open_ledger(Outbox(config.outbox_dir).database, readonly=True)
+    except DatabaseNotReady:
+        yield None
+        return
+    try:
+        with engine.connect() as conn:
+            yield conn
+    finally:
+        engine.dispose()
+
+
+def arrived_names(config: NodeConfig) -> list[str]:
+    """List the instance ids of the files that lie in `arrived/`."""
+    folder = Inbox(config.inbox_dir).arrived
+    return [path.stem for path in folder.glob("*.dcm")] if folder.is_dir() else []
+
+
+def _without_row(conn: Connection, names: list[str]) -> int:
+    known = 0
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        some = names[start : start + NAMES_AT_ONCE]
+        known += conn.execute(
+            select(func.count()).select_from(instance).where(instance.c.id.in_(some))
+        ).scalar_one()
+    return len(names) - known
+
+
+def _why(conn: Connection, row: views.StudyRow) -> str:
+    """Say in a line why a study is held or rejected."""
+    if row.state not in (StudyState.HELD, StudyState.REJECTED):
+        return ""
+    if row.reason:
+        return row.reason
+    found = views.findings(conn, row.study)
+    return found[0].explanation if found else ""
