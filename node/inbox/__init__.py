@@ -1,1 +1,1 @@
-"""To be told."""
+"""The identified zone: files as they were received, and the index of what was decided of them."""

@@ -1,1 +1,1 @@
-"""To be told."""
+"""The door between the zones: adopt, complete, de-identify, validate, release. Start at role.py."""

@@ -1,0 +1,1 @@
+"""Alembic's folder for the index; run by `node.inbox.index` alone."""

@@ -1,0 +1,6 @@
+"""Processes for jobs: one process per job, a bounded number at a time. Knows no job."""
+
+from node.pool.containment import Limits
+from node.pool.pool import Ended, Pool, PoolBroken, default_slots
+
+__all__ = ["Ended", "Limits", "Pool", "PoolBroken", "default_slots"]

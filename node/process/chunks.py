@@ -1,0 +1,69 @@
+"""How a generation's instances are cut into jobs, and how a deadly one among them is found.
+
+An instance's `attempts` were counted before each start. A chunk that its worker did not survive is
+tried again as it is until `max_attempts`; then it is halved at each further attempt, until the
+instance that kills is alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+#: A chunk ends when it has this many bytes; a larger instance is a chunk of its own.
+CHUNK_BYTES = 128 * 1024 * 1024
+#: Smaller jobs cost more than they spread.
+LEAST_INSTANCES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An instance without an outcome."""
+
+    instance: str
+    bytes: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The instances of one job."""
+
+    instances: tuple[str, ...]
+    bytes: int
+    largest: int
+
+
+def cut(
+    waiting: Sequence[Waiting], chunk_instances: int, max_attempts: int, slots: int
+) -> list[Chunk]:
+    """Cut waiting instances into chunks, so that a study spreads over `slots` workers."""
+    spread = max(LEAST_INSTANCES, -(-len(waiting) // slots))
+    ordered = sorted(waiting, key=lambda one: (one.attempts, one.instance))
+    chunks: list[Chunk] = []
+    for attempts, group in groupby(ordered, key=lambda one: one.attempts):
+        size = chunk_size(attempts, min(chunk_instances, spread), max_attempts)
+        chunks += _cut_group(list(group), size)
+    return chunks
+
+
+def chunk_size(attempts: int, chunk_instances: int, max_attempts: int) -> int:
+    """Give how many instances that were started so often share a chunk."""
+    return max(1, chunk_instances >> max(0, attempts - max_attempts + 1))
+
+
+def _cut_group(group: list[Waiting], size: int) -> Iterator[Chunk]:
+    part: list[Waiting] = []
+    for one in group:
+        if part and (len(part) == size or sum(p.bytes for p in part) + one.bytes > CHUNK_BYTES):
+            yield _chunk(part)
+            part = []
+        part.append(one)
+    if part:
+        yield _chunk(part)
+
+
+def _chunk(part: Sequence[Waiting]) -> Chunk:
+    sizes = [one.bytes for one in part]
+    return Chunk(tuple(one.instance for one in part), sum(sizes), max(sizes))

@@ -1,0 +1,85 @@
+"""What `process` and its workers say to each other. Typed, frozen, and free of datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.deid import Deidentified
+from node.profile.recipe import Recipe
+from node.validate import Finding, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """An original to be treated, and where its de-identified file goes."""
+
+    instance: str
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentify:
+    """A job: one chunk of one study's generation."""
+
+    job: int
+    recipe: Recipe
+    files: tuple[FileReference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The target was written, validated, and is on disk for good."""
+
+    instance: str
+    deidentified: Deidentified
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """The profile leaves this instance out; there is no target."""
+
+    instance: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """The instance cannot be treated; there is no target."""
+
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The study needs a person before this instance can be treated; there is no target."""
+
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something that nobody foresaw: the exception's type and where it was raised, no values.
+
+    `passing` tells that the node's surroundings failed (a full disk), not the instance.
+    """
+
+    instance: str
+    exception: str
+    stack: tuple[str, ...]
+    passing: bool
+
+
+Outcome = Ready | Excluded | Quarantined | Held | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job's reply: one outcome per file, in the order of the files."""
+
+    job: int
+    outcomes: tuple[Outcome, ...]

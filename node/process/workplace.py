@@ -1,0 +1,72 @@
+"""What every step of `process` works with, and its transactions."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, Engine, insert
+
+from node.config import NodeConfig
+from node.inbox.layout import Inbox
+from node.inbox.tables import event
+from node.outbox.layout import Outbox
+from node.process.clock import SteadyClock
+from node.process.digests import Digests
+from node.profile.recipe import Recipe
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The zones, the index, the keys and the clock of one run of `process`.
+
+    `recipes` are by the name of their route; `slots` is how many jobs run at a time.
+    """
+
+    config: NodeConfig
+    inbox: Inbox
+    outbox: Outbox
+    index: Engine
+    clock: SteadyClock
+    digests: Digests
+    key_fingerprint: str
+    signing_key: Ed25519PrivateKey
+    recipes: Mapping[str, Recipe]
+    slots: int
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Write rows in one transaction; what was told is logged once it is committed."""
+        with self.index.begin() as conn:
+            transaction = Transaction(conn, self.clock.now(), time.time())
+            yield transaction
+        for name, facts in transaction.told:
+            log.info(name, **facts)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A transaction of the index, at one moment: `now` is steady time, `wall` is for people."""
+
+    conn: Connection
+    now: float
+    wall: float
+    told: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def tell(self, name: str, study: str, **facts: Any) -> None:
+        """Write an event of a study into its timeline, and log it after the commit."""
+        detail = json.dumps(facts, default=str)
+        self.conn.execute(insert(event).values(study=study, at=self.wall, name=name, detail=detail))
+        self.told.append((name, {"study": study, **facts}))
+
+    def log(self, name: str, **facts: Any) -> None:
+        """Log an event of no study, or one too frequent for a timeline, after the commit."""
+        self.told.append((name, facts))
