@@ -28,6 +28,13 @@ def create_exclusive(path: Path, mode: int = 0o600) -> int:
     return os.open(path, flags, mode)
 
 
+def write(fd: int, content: bytes | bytearray | memoryview) -> None:
+    """Write all of it where the descriptor stands."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
 def fsync(fd: int) -> None:
     """Make a file's bytes survive a power cut."""
     os.fsync(fd)

@@ -53,6 +53,7 @@ class Peer(Section):
     tls_required: bool = False
     certificate_sha256: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{64})?$")] = ""
     max_associations: Annotated[int, Field(ge=1)] = 16
+    syntaxes: tuple[str, ...] = ()
     commitment: bool = False
     host: str = ""
     port: ListenPort = 0
@@ -74,6 +75,7 @@ class Receive(Section):
     host: str = "0.0.0.0"  # noqa: S104 -- modalities send to it; peers limit who may
     port: ListenPort = 11112
     max_associations: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_associations_per_address: Annotated[int, Field(ge=0, le=4096)] = 0
     max_pdu_length: Annotated[int, Field(ge=4096, le=16 * 1024 * 1024)] = 262144
     max_instance_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024**3
     min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3

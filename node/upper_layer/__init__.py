@@ -24,6 +24,7 @@ from node.upper_layer.listener import Listener, open_listener
 from node.upper_layer.requestor import RequestedAssociation, open_association
 from node.upper_layer.states import Rejection
 from node.upper_layer.status import Status, is_success, is_warning
+from node.upper_layer.tls import client_context, server_context
 
 __all__ = [
     "AssociateRequest",
@@ -49,8 +50,10 @@ __all__ = [
     "Supported",
     "UpperLayerError",
     "WrongAnswer",
+    "client_context",
     "is_success",
     "is_warning",
     "open_association",
     "open_listener",
+    "server_context",
 ]

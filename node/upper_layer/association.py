@@ -92,7 +92,7 @@ class Association:
 
         Raises PeerAborted, ConnectionLost, PeerTimedOut, ProtocolViolated.
         """
-        self._pass_over_dataset()
+        self.pass_over_dataset()
         if self.interrupted:
             self.abort()
             raise ConnectionLost("we were asked to end")
@@ -154,7 +154,8 @@ class Association:
         self._dataset_context = context_id if command.has_dataset else 0
         return Message(context, command)
 
-    def _pass_over_dataset(self) -> None:
+    def pass_over_dataset(self) -> None:
+        """Receive what is left of a dataset and forget it; what does not end is aborted."""
         passed = 0
         for fragment in self.fragments():
             passed += len(fragment)

@@ -16,13 +16,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
 from pynetdicom import AE
 from pynetdicom.presentation import PresentationContext
 
+from node.observe import exception_facts
 from node.upper_layer.acceptor import Connection
 from node.upper_layer.codec import Supported
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import UpperLayerError
+
+log = structlog.get_logger()
 
 Serve = Callable[[Connection], None]
 
@@ -73,10 +77,14 @@ class Listener:
         self._sock = socket.create_server(address, family=family, backlog=_BACKLOG)
         #: The port, also where 0 asked for any.
         self.port: int = self._sock.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept_all, name="listener", daemon=True)
+        self._thread = threading.Thread(name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begin to accept, in a thread of its own."""
+        """Begin to accept, in a thread of its own that sees the caller's context variables."""
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._accept_all,), name="listener", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -125,7 +133,6 @@ class Listener:
             )
             with self._lock:
                 self._connections.add(connection)
-            # The thread sees the context variables (structlog's bound role) of this one.
             context = contextvars.copy_context()
             threading.Thread(
                 target=context.run, args=(self._run, connection), name="association", daemon=True
@@ -135,6 +142,8 @@ class Listener:
         try:
             with contextlib.suppress(UpperLayerError):
                 self._serve(connection)
+        except Exception as error:  # noqa: BLE001 -- a mistake of ours ends this connection only
+            log.error("association_aborted", **exception_facts(error))  # noqa: TRY400 -- no exception text
         finally:
             connection.close()
             with self._lock:

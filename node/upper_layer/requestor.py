@@ -147,7 +147,7 @@ class RequestedAssociation(Association):
 
         Raises PeerTimedOut (and the association is over) when nothing came in time.
         """
-        self._pass_over_dataset()
+        self.pass_over_dataset()
         return self._receive(time.monotonic() + seconds, "a message")
 
     def _context_of(self, abstract_syntax: str, context_id: int | None) -> int:
@@ -172,7 +172,7 @@ class RequestedAssociation(Association):
         ):
             self.abort(AbortReason.UNEXPECTED_PARAMETER)
             raise WrongAnswer("the peer answered another request than ours")
-        self._pass_over_dataset()
+        self.pass_over_dataset()
         return answer.status
 
 

@@ -1,0 +1,133 @@
+"""The folder of partial files that an association owns as long as it is open.
+
+The owner holds the folder's flock, so a folder whose lock is free is dead, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from node import disk
+from node.inbox.layout import Inbox
+
+#: Crockford's base 32, lower case: no i, l, o, u.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_LENGTH = 10
+_FILE_MODE = 0o640
+
+
+def new_association_id() -> str:
+    """Give a random id: 10 characters of Crockford's base 32."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+class Spool:
+    """One association's way into the inbox. Its folder is made with its first instance."""
+
+    def __init__(self, inbox: Inbox, association_id: str) -> None:
+        self._inbox = inbox
+        self._id = association_id
+        self._folder = inbox.spool / association_id
+        self._lock = -1
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lock >= 0:
+            _remove(self._folder)
+            os.close(self._lock)
+            self._lock = -1
+
+    def begin(self) -> Partial:
+        """Open the next instance's partial file; OSError where the disk refuses."""
+        if self._lock < 0:
+            self._lock = _make_locked_folder(self._inbox.spool, self._id)
+        self._count += 1
+        instance_id = f"{self._id}-{self._count:06d}"
+        path = self._folder / f"{instance_id}.part"
+        return Partial(path, self._inbox.arrived / f"{instance_id}.dcm")
+
+
+class Partial:
+    """A file that is being received; gone at the end of the context unless it was kept."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        self._path = path
+        self._target = target
+        self.fd = disk.create_exclusive(path, _FILE_MODE)
+        self._at: Path = path
+        self._durable = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self.fd)
+        if not self._durable:
+            with contextlib.suppress(OSError):
+                self._at.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Make the file and its name in `arrived` survive a power cut; then it may be answered.
+
+        On OSError nothing is retried: what an fsync dropped stays dropped, the file is discarded.
+        """
+        disk.fsync(self.fd)
+        disk.rename_noreplace(self._path, self._target)
+        self._at = self._target
+        disk.fsync_dir(self._target.parent)
+        self._durable = True
+
+
+def clean_dead_folders(inbox: Inbox) -> int:
+    """Remove what associations left that are no more; give the number of folders."""
+    cleaned = 0
+    for entry in os.scandir(inbox.spool):
+        path = Path(entry.path)
+        if not entry.is_dir(follow_symlinks=False):
+            path.unlink(missing_ok=True)
+        elif not disk.is_locked(path):
+            _remove(path)
+            cleaned += 1
+    return cleaned
+
+
+def _make_locked_folder(parent: Path, name: str) -> int:
+    """Make a folder that appears under its name only once we hold its lock."""
+    hidden, folder = parent / f".{name}", parent / name
+    hidden.mkdir(mode=0o770)
+    lock = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        disk.rename_noreplace(hidden, folder)
+    except BaseException:
+        os.close(lock)
+        hidden.rmdir()
+        raise
+    return lock
+
+
+def _remove(folder: Path) -> None:
+    for entry in os.scandir(folder):
+        with contextlib.suppress(OSError):
+            Path(entry.path).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
