@@ -39,8 +39,9 @@ def policy_of(config: NodeConfig) -> Policy:
     receive = config.receive
     called: frozenset[str] = frozenset()
     if receive.require_called_ae_title:
-        routes = {route.called_ae_title for route in config.effective_routes}
-        called = frozenset(receive.ae_titles) | (routes - {"*"})
+        titles = {route.called_ae_title for route in config.effective_routes}
+        literal = {title for title in titles if not set("*?") & set(title)}
+        called = frozenset(receive.ae_titles) | literal
     return Policy(
         peers=receive.peers,
         called_ae_titles=called,
