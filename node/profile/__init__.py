@@ -7,7 +7,8 @@
 from node.profile.actions import Action, Option, Rule
 from node.profile.iod import type_of
 from node.profile.key import KeyInvalid, KeyMissing, create_key, fingerprint, load_key
-from node.profile.load import ProfileError, find_profile, load_profile, profile_names
+from node.profile.load import find_profile, load_profile, profile_names
+from node.profile.mistakes import Mistake, ProfileError
 from node.profile.pixel_rules import PIXEL_RULES, PixelAction
 from node.profile.profile import CodeItem, Profile
 from node.profile.recipe import Recipe
@@ -18,6 +19,7 @@ __all__ = [
     "CodeItem",
     "KeyInvalid",
     "KeyMissing",
+    "Mistake",
     "Option",
     "PixelAction",
     "Profile",

@@ -1,6 +1,6 @@
 """Clean Descriptors' vocabulary: which words of a description may stay (PS3.15 E.3.5).
 
-An allow list, as E.3.5 note 3 advises. A text is taken as `WORD`s with separators between; the rules
+An allow list, as E.3.5 advises. A text is taken as `WORD`s with separators between; the rules
 by which a word stays are told in docs/profiles.md, "Clean Descriptors". What a word is called here
 does not depend on the instance; whatever the instance's own identifiers contain goes in any case.
 """
