@@ -9,7 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.outbox.states import DeliveryState, InstanceState
-from node.outbox.tables import delivery, delivery_event, delivery_instance, destination, release
+from node.outbox.tables import (
+    decision,
+    delivery,
+    delivery_event,
+    delivery_instance,
+    destination,
+    release,
+)
 from node.outbox.tables import withdrawal as withdrawals
 
 
@@ -229,6 +236,12 @@ def release_names(connection: sa.Connection) -> frozenset[str]:
 def is_withdrawn(connection: sa.Connection, study: str) -> bool:
     """Tell whether a person took this study back."""
     query = sa.select(withdrawals.c.study).where(withdrawals.c.study == study)
+    return connection.execute(query).first() is not None
+
+
+def is_taken(connection: sa.Connection, name: str) -> bool:
+    """Tell whether a person's decision, by its file's name, has been taken up."""
+    query = sa.select(decision.c.name).where(decision.c.name == name)
     return connection.execute(query).first() is not None
 
 

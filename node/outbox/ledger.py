@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from node import database
+from node.outbox.decisions import DeliveryDecision
 from node.outbox.manifest import Manifest, ReleasedInstance
 from node.outbox.states import TRANSITIONS, DeliveryState, IllegalTransition, InstanceState
 from node.outbox.tables import (
+    decision,
     delivery,
     delivery_event,
     delivery_instance,
@@ -74,6 +76,25 @@ def add_unreadable_release(connection: sa.Connection, name: str, now: float, pro
             name=name, study=study or name, sequence=0, instances=0, problem=problem, seen_at=now,
             generation=int(generation) if generation.isdecimal() else 0,
         )
+    )  # fmt: skip
+
+
+def forget_unreadable_releases(connection: sa.Connection) -> None:
+    """Drop what add_unreadable_release noted, so that those folders are looked at again."""
+    connection.execute(release.delete().where(release.c.sequence == 0))
+
+
+def take_decision(
+    connection: sa.Connection, name: str, made: DeliveryDecision, now: float, refusal: str = ""
+) -> None:
+    """Note a person's decision that was taken up; `refusal` says why it was not carried out."""
+    connection.execute(
+        insert(decision)
+        .values(
+            name=name, kind=made.kind, study=made.study, destination=made.destination,
+            who=made.who, why=made.why, taken_at=now, refusal=refusal,
+        )
+        .on_conflict_do_nothing()
     )  # fmt: skip
 
 

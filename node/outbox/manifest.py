@@ -1,13 +1,11 @@
 """What a release says of itself: `manifest.json`, signed, and holding nothing of the original.
 
-The file is `{"manifest": {…}, "signature": "…"}` in one canonical spelling of JSON, so a manifest
-has exactly one sequence of bytes, and its digest is the SHA-256 of the file.
+The file is signed JSON (node.outbox.signed), so a manifest has exactly one sequence of bytes, and
+its digest is the SHA-256 of the file.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 import os
@@ -17,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import TypeAdapter, ValidationError
 
+from node.outbox.signed import NotSigned, seal, unseal
+
 FILE_NAME = "manifest.json"
 FORMAT = 1
-_SIGNED_CONTEXT = b"deid-node manifest v1\0"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -98,9 +96,7 @@ _SHAPE = TypeAdapter(Manifest)
 def sign(manifest: Manifest, key: Ed25519PrivateKey) -> bytes:
     """Give the bytes of `manifest.json`; ManifestInvalid if it says nonsense."""
     _check(manifest)
-    content = _content(manifest)
-    signature = key.sign(_SIGNED_CONTEXT + _canonical(content))
-    return _envelope(content, signature)
+    return seal("manifest", _content(manifest), key)
 
 
 def digest(signed: bytes) -> str:
@@ -131,14 +127,9 @@ def read_manifest(folder: Path, key: Ed25519PublicKey) -> Manifest:
 def parse(signed: bytes, key: Ed25519PublicKey) -> Manifest:
     """Check the signature of a manifest's bytes and read it; ManifestInvalid as above."""
     try:
-        outer = json.loads(signed)
-        content = outer["manifest"]
-        signature = base64.b64decode(outer["signature"], validate=True)
-        key.verify(signature, _SIGNED_CONTEXT + _canonical(content))
-    except InvalidSignature:
-        raise ManifestInvalid("the signature is not of this node's key and content") from None
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
-        raise ManifestInvalid("manifest.json is not a signed manifest") from None
+        content = unseal("manifest", signed, key)
+    except NotSigned as error:
+        raise ManifestInvalid(str(error)) from None
     if content.get("format") != FORMAT:
         raise ManifestInvalid(f"format {content.get('format')!r} is unknown to this version")
     try:
@@ -147,8 +138,8 @@ def parse(signed: bytes, key: Ed25519PublicKey) -> Manifest:
         where = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         raise ManifestInvalid(f"missing or of a wrong type: {where}") from None
     _check(manifest)
-    if _envelope(_content(manifest), signature) != signed:
-        raise ManifestInvalid("manifest.json is not spelt as this node spells it")
+    if _differs(content, manifest):
+        raise ManifestInvalid("it says more, or other totals, than a manifest does")
     return manifest
 
 
@@ -156,15 +147,8 @@ def _content(manifest: Manifest) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(manifest), "totals": dict(manifest.totals)}
 
 
-def _envelope(content: Mapping[str, Any], signature: bytes) -> bytes:
-    value = base64.b64encode(signature).decode()
-    return _canonical({"manifest": content, "signature": value}) + b"\n"
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+def _differs(content: Mapping[str, Any], manifest: Manifest) -> bool:
+    return json.dumps(content, sort_keys=True) != json.dumps(_content(manifest), sort_keys=True)
 
 
 def _check(manifest: Manifest) -> None:

@@ -1,0 +1,122 @@
+"""A folder as destination: each file appears under its final name whole and fsynced, or not.
+
+Names are DICOM File IDs (PS3.10 8.2, 8.5: at most eight characters of A-Z, 0-9 and _ each):
+patient/study/series/instance, each the start of a base32 SHA-256 of what it stands for, so that a
+DICOMDIR can be made over the folder as it is, and a second generation lands beside the first.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+
+from node import disk
+from node.config import FolderDestination
+from node.forward.batch import Answer, Batch, Ending, Item, Reaction, Report
+from node.forward.source import FileAltered, Reader, Source
+
+_NAME_LENGTH = 8
+#: Names that two UIDs may share by chance: the second takes the next eight characters.
+_NAMES_TRIED = 6
+_WANTED = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]
+
+
+def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
+    """Write each item's file into the folder; see node.forward.batch.Send."""
+    destination = batch.destination
+    assert isinstance(destination, FolderDestination)  # noqa: S101 -- SENDERS chose this function
+    reader = Reader()
+    try:
+        destination.path.mkdir(parents=True, exist_ok=True, mode=0o770)
+        for item in batch.items:
+            if stopped():
+                break
+            report.answered(_deliver(destination.path, reader, item, report))
+    except OSError as error:
+        # The disk is full, or the share is away: it may pass.
+        return Ending(Reaction.RETRY, f"the folder cannot be written: {error.strerror}")
+    return Ending()
+
+
+def _deliver(root: Path, reader: Reader, item: Item, report: Report) -> Answer:
+    try:
+        with reader.open(item) as source:
+            folder = root.joinpath(*_components(item))
+            _make_folders(root, folder)
+            report.begun(item)
+            return _place(folder, source, report)
+    except FileAltered as altered:
+        return Answer(item.number, Reaction.REFUSE, str(altered))
+
+
+def _components(item: Item) -> tuple[str, str, str]:
+    header = pydicom.dcmread(item.path, stop_before_pixels=True, specific_tags=list(_WANTED))
+    patient, study, series = (str(header.get(keyword, "")) for keyword in _WANTED)
+    return _file_id(patient), _file_id(study), _file_id(series)
+
+
+def _place(folder: Path, source: Source, report: Report) -> Answer:
+    """Put the file under the first of its names that is free, or is already this file."""
+    item = source.item
+    for attempt in range(_NAMES_TRIED):
+        path = folder / _file_id(item.sop_instance_uid, attempt)
+        if not path.exists():
+            _write(path, source, report)
+            return Answer(item.number, Reaction.STORED)
+        if _digest(path) == item.sha256:
+            return Answer(item.number, Reaction.STORED)
+        if _instance_uid(path) == item.sop_instance_uid:
+            text = "the folder holds another version of this instance; it is never replaced"
+            return Answer(item.number, Reaction.REFUSE, text)
+    return Answer(item.number, Reaction.REFUSE, "every name for this instance is taken")
+
+
+def _write(path: Path, source: Source, report: Report) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
+    fd = disk.create_exclusive(temporary, 0o640)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            for piece in source.pieces(0):
+                file.write(piece)
+                report.sent(len(piece))
+            file.flush()
+            disk.fsync(file.fileno())
+        disk.rename_noreplace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    disk.fsync_dir(path.parent)
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    """Make the folders between, each name durable in its parent."""
+    missing = [folder, *folder.parents]
+    missing = [path for path in missing[: missing.index(root)] if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True, mode=0o770)
+        disk.fsync_dir(path.parent)
+
+
+def _file_id(value: str, attempt: int = 0) -> str:
+    name = base64.b32encode(hashlib.sha256(value.encode()).digest()).decode()
+    start = attempt * _NAME_LENGTH
+    return name[start : start + _NAME_LENGTH]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _instance_uid(path: Path) -> str:
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+    except (OSError, pydicom.errors.InvalidDicomError):
+        return ""
+    return str(header.get("SOPInstanceUID", ""))

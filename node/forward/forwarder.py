@@ -1,0 +1,140 @@
+"""The forwarder: what `forward` does in each tick, over one ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from node.config import Destination, NodeConfig
+from node.forward import discovery, people, recovery, settling
+from node.forward.lines import Line, Lines
+from node.forward.sending import make_context
+from node.outbox import decisions, deliveries, ledger
+from node.outbox.decisions import DecisionInvalid, DecisionKind
+from node.outbox.deliveries import Delivery
+from node.outbox.layout import Outbox
+from node.outbox.signing import load_public_key
+
+TICK_SECONDS = 0.5
+#: A drain is over in 30 s: children get this long to finish what is on their way.
+DRAIN_SECONDS = 20.0
+#: What a lost ledger knew of people's decisions is carried out again, but nothing is sent twice.
+_CARRIED_OUT_AGAIN = frozenset(
+    {DecisionKind.WITHDRAW, DecisionKind.ABANDON, DecisionKind.PAUSE, DecisionKind.RESUME}
+)
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Forwarder:
+    """Sees releases, hears people, and keeps a line open to each destination."""
+
+    outbox: Outbox
+    engine: sa.Engine
+    destinations: dict[str, Destination]
+    lines: Lines
+    key: Ed25519PublicKey | None = None
+    known: frozenset[str] = frozenset()
+    ledger_was_lost: bool = False
+    _again: list[Path] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def open(cls, config: NodeConfig, outbox: Outbox, engine: sa.Engine) -> Iterator[Forwarder]:
+        """Open a line to each destination; at the end nothing is left running."""
+        destinations = {each.name: each for each in config.effective_destinations}
+        lines = Lines(
+            engine, outbox, config.forward, make_context(),
+            {name: Line(each) for name, each in destinations.items()},
+        )  # fmt: skip
+        forwarder = cls(outbox, engine, destinations, lines)
+        lines.delivered = forwarder.delivered
+        try:
+            yield forwarder
+        finally:
+            lines.kill_all(time.time(), time.monotonic())
+
+    def recover(self, now: float, *, ledger_was_lost: bool) -> None:
+        """Take up what was left by the run before."""
+        recovery.recover(self.engine, self.outbox, self.destinations, now)
+        self.ledger_was_lost = ledger_was_lost
+        if ledger_was_lost:
+            self._again = decisions.applied(self.outbox.decisions)
+        with self.engine.connect() as connection:
+            self.known = deliveries.release_names(connection)
+
+    def tick(self, now: float, monotonic: float) -> None:
+        """Do what is due, then wait until a child speaks or a moment is over."""
+        if self.key is None and self.outbox.public_key.exists():
+            self.key = load_public_key(self.outbox.public_key)
+        self.lines.advance(now, monotonic)
+        if self.key is not None:
+            self._see_releases(self.key, now)
+            if self._hear_people(now):
+                self.lines.start_due(self.key, now, monotonic)
+        self.lines.wait(TICK_SECONDS)
+
+    def drain(self) -> None:
+        """Let children finish the instances that are on their way, and no more."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while not self.lines.stop_sending() and time.monotonic() < deadline:
+            self.lines.wait(TICK_SECONDS)
+            self.lines.advance(time.time(), time.monotonic())
+
+    def delivered(self, delivery: Delivery, now: float) -> None:
+        """Write the receipt of a delivery that is where it should end."""
+        if settling.is_for_good(delivery, self.destinations.get(delivery.destination)):
+            settling.give_receipt(self.outbox.receipts, delivery, now)
+
+    def _see_releases(self, key: Ed25519PublicKey, now: float) -> None:
+        for name in discovery.new_releases(self.outbox, self.known):
+            with self.engine.begin() as connection:
+                discovery.add_release(
+                    connection, self.outbox, name, key, self.destinations, now,
+                    ledger_was_lost=self.ledger_was_lost,
+                )  # fmt: skip
+            self.known |= {name}
+        self.ledger_was_lost = False
+
+    def _hear_people(self, now: float) -> bool:
+        """Take up decisions; False while one waits for its line to stop, so nothing new starts."""
+        while self._again:
+            self._take_up(self._again[0], now, again=True)
+            self._again.pop(0)
+        return all(self._take_up(path, now) for path in decisions.waiting(self.outbox.decisions))
+
+    def _take_up(self, path: Path, now: float, *, again: bool = False) -> bool:
+        """Carry a decision out, or refuse it; False if something must stop first."""
+        refusal = ""
+        with self.engine.begin() as connection:
+            if not deliveries.is_taken(connection, path.name):
+                try:
+                    decision = decisions.read_decision(path)
+                except DecisionInvalid as error:
+                    log.warning("decision_refused", decision=path.stem, reason=str(error))
+                    decisions.file_away(path, refused=True)
+                    return True
+                if again and decision.kind not in _CARRIED_OUT_AGAIN:
+                    return True
+                busy = people.under_way(connection, decision)
+                if busy and not self.lines.stop_sending(busy):
+                    return False
+                deciding = people.Deciding(connection, self.outbox, self.destinations, now)
+                try:
+                    with connection.begin_nested():
+                        people.carry_out(deciding, decision, path.name)
+                    log.info("decision_applied", decision=decision.kind, study=decision.study)
+                except people.Refused as refused:
+                    refusal = str(refused)
+                    log.warning("decision_refused", decision=decision.kind, reason=refusal)
+                ledger.take_decision(connection, path.name, decision, now, refusal)
+        if not again:
+            decisions.file_away(path, refused=bool(refusal))
+        return True

@@ -1,0 +1,132 @@
+"""One line per destination: its turn in a process of its own, independent of all other lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from node.config import Destination, Forward
+from node.forward import settling, turn
+from node.forward.backoff import horizon
+from node.forward.sending import Sending
+from node.forward.turn import Turn
+from node.outbox import deliveries
+from node.outbox.deliveries import Delivery
+from node.outbox.layout import Outbox
+
+DUE_AT_ONCE = 100
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Line:
+    """A destination and what is being sent to it now."""
+
+    destination: Destination
+    turn: Turn | None = None
+    sending: Sending | None = None
+
+
+@dataclass(slots=True)
+class Lines:
+    """All destinations' lines; used from the main thread of the role."""
+
+    engine: sa.Engine
+    outbox: Outbox
+    timing: Forward
+    context: ForkServerContext
+    lines: dict[str, Line] = field(default_factory=dict)
+    #: Called with each delivery that has just been delivered, inside the transaction's wake.
+    delivered: Callable[[Delivery, float], None] = lambda _delivery, _now: None
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a child says something, at most so long."""
+        pipes: list[Connection] = [line.sending.pipe for line in self._busy() if line.sending]
+        wait(pipes, seconds)
+
+    def advance(self, now: float, monotonic: float) -> None:
+        """Take what children have said, and end the turns that are over."""
+        for line in self._busy():
+            self._advance(line, now, monotonic)
+
+    def start_due(self, key: Ed25519PublicKey, now: float, monotonic: float) -> None:
+        """Start a turn on each line that is idle and has something due."""
+        for line in self.lines.values():
+            if line.sending is None:
+                self._start(line, key, now, monotonic)
+
+    def stop_sending(self, names: frozenset[str] | None = None) -> bool:
+        """Ask turns to end, of all lines or of some; tell whether none of them is under way."""
+        asked = [line for line in self._busy() if names is None or line.destination.name in names]
+        for line in asked:
+            if line.sending:
+                line.sending.ask_to_stop()
+        return not asked
+
+    def kill_all(self, now: float, monotonic: float) -> None:
+        """End all turns now."""
+        for line in self._busy():
+            if line.sending:
+                line.sending.kill()
+        self.advance(now, monotonic)
+
+    def _busy(self) -> list[Line]:
+        return [line for line in self.lines.values() if line.sending]
+
+    def _start(self, line: Line, key: Ed25519PublicKey, now: float, monotonic: float) -> None:
+        name, longest = line.destination.name, horizon(self.timing.retry_max_seconds)
+        with self.engine.connect() as connection:
+            row = deliveries.destination_row(connection, name)
+            gate = row.next_attempt_at
+            closed = gate is not None and now < gate <= now + longest
+            if row.paused or closed:
+                return
+            due = deliveries.due(connection, name, now, longest, DUE_AT_ONCE)
+        if not due:
+            return
+        if row.failures:
+            due = due[:1]  # a probe: one delivery, on one association until it has an answer
+        with self.engine.begin() as connection:
+            line.turn = turn.take_turn(
+                connection, self.outbox, key, line.destination, due, now,
+                self.timing.timeout_seconds,
+            )  # fmt: skip
+        if line.turn:
+            line.sending = Sending.start(self.context, line.turn.batch, monotonic)
+
+    def _advance(self, line: Line, now: float, monotonic: float) -> None:
+        sending, current = line.sending, line.turn
+        if sending is None or current is None:
+            return
+        if sending.ending is None and sending.is_overdue(monotonic):
+            sending.kill()
+        answers = [answer for parcel in sending.listen(monotonic) for answer in parcel.answers]
+        if answers:
+            with self.engine.begin() as connection:
+                turn.record(connection, current, answers)
+                done = settling.settle_answered(connection, current, now)
+            for delivery in done:
+                self.delivered(delivery, now)
+            log.debug(
+                "delivery_progress", destination=line.destination.name, done=current.stored,
+                total=len(current.places),
+            )  # fmt: skip
+        if sending.ending is not None:
+            self._end(line, sending, current, now)
+
+    def _end(self, line: Line, sending: Sending, current: Turn, now: float) -> None:
+        in_order = sending.close()
+        ending = sending.ending
+        assert ending is not None  # noqa: S101 -- the caller saw it
+        with self.engine.begin() as connection:
+            if in_order:
+                turn.take_back(connection, current, sending.begun)
+            verdict = settling.settle_destination(connection, current, ending, self.timing, now)
+            settling.settle_rest(connection, current, verdict, self.timing, now)
+        line.turn = line.sending = None

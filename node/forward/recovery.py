@@ -1,0 +1,42 @@
+"""What a start finds: deliveries cut off in the middle, receipts not written, a ledger lost."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+import structlog
+
+from node.config import Destination
+from node.forward.settling import give_receipt, is_for_good
+from node.outbox import deliveries, ledger
+from node.outbox.layout import Outbox
+from node.outbox.receipts import receipt_path
+from node.outbox.states import DeliveryState
+
+log = structlog.get_logger()
+
+
+def recover(
+    engine: sa.Engine, outbox: Outbox, destinations: dict[str, Destination], now: float
+) -> None:
+    """Bring the ledger to where the loop goes on; safe to be killed in and to be run again."""
+    with engine.begin() as connection:
+        cut_off = deliveries.in_state(connection, DeliveryState.SENDING)
+        for delivery in cut_off:
+            # Its intended instances stay INTENDED: sent again, same bytes, same UID.
+            ledger.move(
+                connection, delivery.id, delivery.state, DeliveryState.PENDING, now,
+                answer="cut off; what had no answer is sent again",
+            )  # fmt: skip
+        ledger.forget_unreadable_releases(connection)
+        done = [
+            delivery
+            for state in (DeliveryState.DELIVERED, DeliveryState.COMMITTED)
+            for delivery in deliveries.in_state(connection, state)
+        ]
+    for delivery in done:
+        wanted = is_for_good(delivery, destinations.get(delivery.destination))
+        path = receipt_path(outbox.receipts, delivery.release, delivery.destination)
+        if wanted and not path.exists():
+            give_receipt(outbox.receipts, delivery, now)
+    if cut_off:
+        log.info("recovered", deliveries=len(cut_off))

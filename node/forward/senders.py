@@ -1,0 +1,8 @@
+"""The destination types. A fourth is a line here, a file beside, and a section in node.config."""
+
+from __future__ import annotations
+
+from node.forward import dicom, folder
+from node.forward.batch import Send
+
+SENDERS: dict[str, Send] = {"dicom": dicom.send, "folder": folder.send}

@@ -1,0 +1,135 @@
+"""What follows for a delivery and its destination when instances were answered or a batch ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from node.config import Destination, DicomDestination, Forward
+from node.forward.backoff import next_delay
+from node.forward.batch import Ending, Reaction
+from node.forward.turn import Turn, refuse, summary
+from node.outbox import deliveries, ledger
+from node.outbox.deliveries import Delivery
+from node.outbox.receipts import Receipt, write_receipt
+from node.outbox.states import DeliveryState, InstanceState
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a turn ended for those of its deliveries that are not done.
+
+    `gate` is when the destination may be tried again; None if the turn was stopped in order.
+    """
+
+    gate: float | None
+    text: str = ""
+
+
+def settle_answered(connection: sa.Connection, turn: Turn, now: float) -> list[Delivery]:
+    """Settle deliveries whose last instance was answered; give those that are now delivered."""
+    done = [number for number, open_items in turn.unanswered.items() if not open_items]
+    delivered = []
+    for number in done:
+        delivery = deliveries.delivery_by_id(connection, number)
+        if delivery.state is DeliveryState.SENDING and _settle_done(connection, delivery, now):
+            delivered.append(deliveries.delivery_by_id(connection, number))
+    return delivered
+
+
+def settle_rest(
+    connection: sa.Connection, turn: Turn, verdict: Verdict, timing: Forward, now: float
+) -> None:
+    """Put what the turn left undone where it waits for its next time."""
+    for number in turn.unanswered:
+        delivery = deliveries.delivery_by_id(connection, number)
+        if delivery.state is not DeliveryState.SENDING:
+            continue
+        troubled = number in turn.troubled
+        if verdict.gate is None and not troubled:
+            ledger.move(connection, number, delivery.state, DeliveryState.PENDING, now)
+            continue
+        attempts, gate = delivery.attempts, verdict.gate or now
+        if troubled:
+            attempts += 1
+            delay = next_delay(attempts, timing.retry_first_seconds, timing.retry_max_seconds)
+            gate = max(gate, now + delay)
+        rows = deliveries.instances(connection, number)
+        answer = summary(rows, InstanceState.PENDING) or verdict.text
+        ledger.move(
+            connection, number, delivery.state, DeliveryState.DEFERRED, now, answer=answer,
+            attempts=attempts, next_attempt_at=gate,
+        )  # fmt: skip
+        log.warning(
+            "delivery_deferred", study=delivery.study, generation=delivery.generation,
+            destination=delivery.destination, seconds=round(gate - now, 1), reason=answer,
+        )  # fmt: skip
+
+
+def settle_destination(
+    connection: sa.Connection, turn: Turn, ending: Ending, timing: Forward, now: float
+) -> Verdict:
+    """Write what a turn says of its destination; progress in the turn ends an earlier back-off."""
+    name = turn.batch.destination.name
+    known = deliveries.destination_row(connection, name)
+    said = {"last_answer": ending.text, "last_answer_at": now}
+    match ending.reaction:
+        case Reaction.RETRY | Reaction.THREE_TRIES:
+            failures = 1 if turn.stored else known.failures + 1
+            delay = next_delay(failures, timing.retry_first_seconds, timing.retry_max_seconds)
+            ledger.set_destination(
+                connection, name, failures=failures, next_attempt_at=now + delay, **said
+            )
+            return Verdict(now + delay, ending.text)
+        case Reaction.SUSPEND | Reaction.REFUSE:
+            ledger.set_destination(connection, name, paused=True, **said)
+            log.error("destination_paused", destination=name, reason=ending.text)
+            return Verdict(None, ending.text)
+        case Reaction.STORED:
+            said["last_answer"] = f"took {turn.stored} instances" if turn.stored else "answered"
+            ledger.set_destination(connection, name, failures=0, next_attempt_at=None, **said)
+            return Verdict(None)
+
+
+def is_for_good(delivery: Delivery, destination: Destination | None) -> bool:
+    """Tell whether a delivery is where its destination's configuration wants it to end."""
+    wants_commitment = isinstance(destination, DicomDestination) and destination.commitment
+    if delivery.state is DeliveryState.DELIVERED:
+        return not wants_commitment
+    return delivery.state is DeliveryState.COMMITTED
+
+
+def give_receipt(receipts: Path, delivery: Delivery, now: float) -> None:
+    """Tell `process` that a destination has a release for good."""
+    at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    write_receipt(
+        receipts,
+        Receipt(
+            delivery.release, delivery.destination, delivery.study, delivery.generation,
+            delivery.total, delivery.state is DeliveryState.COMMITTED, at,
+        ),
+    )  # fmt: skip
+
+
+def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> bool:
+    """Settle a delivery of which each instance was answered; tell whether it is delivered."""
+    rows = deliveries.instances(connection, delivery.id)
+    if delivery.stored == delivery.total:
+        ledger.move(
+            connection, delivery.id, delivery.state, DeliveryState.DELIVERED, now,
+            answer=summary(rows, InstanceState.STORED), next_attempt_at=None, attempts=0,
+        )  # fmt: skip
+        log.info(
+            "study_delivered", study=delivery.study, generation=delivery.generation,
+            destination=delivery.destination, instances=delivery.total,
+        )  # fmt: skip
+        return True
+    if delivery.stored + delivery.refused == delivery.total:
+        refuse(connection, delivery, now, summary(rows, InstanceState.REFUSED))
+    return False

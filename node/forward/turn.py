@@ -1,0 +1,173 @@
+"""A destination's turn: what goes in it, what became of it, and what follows for the ledger.
+
+Intents are committed before the child starts, answers in the parcels they come in; what a crash
+leaves between the two is INTENDED, and the same bytes are sent again under the same UID.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from node.config import Destination
+from node.forward.batch import Answer, Batch, Item, Reaction
+from node.outbox import deliveries, ledger
+from node.outbox.deliveries import Delivery, DeliveryInstance
+from node.outbox.layout import Outbox
+from node.outbox.ledger import InstanceOutcome
+from node.outbox.manifest import ManifestInvalid, ReleasedInstance, read_manifest
+from node.outbox.states import DeliveryState, InstanceState
+
+BATCH_INSTANCES = 1000
+TRIES = 3
+_OPEN = frozenset({InstanceState.PENDING, InstanceState.INTENDED})
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item of the batch stands in the ledger."""
+
+    delivery: int
+    file: str
+    failures: int
+
+
+@dataclass(slots=True)
+class Turn:
+    """Deliveries that are sent to one destination in one batch."""
+
+    batch: Batch
+    places: tuple[Place, ...]
+    #: Per delivery, the items that have no answer yet.
+    unanswered: dict[int, set[int]] = field(default_factory=dict)
+    #: Deliveries that had an answer, or an unknown outcome, that was not good.
+    troubled: set[int] = field(default_factory=set)
+    stored: int = 0
+
+
+def take_turn(
+    connection: sa.Connection,
+    outbox: Outbox,
+    key: Ed25519PublicKey,
+    destination: Destination,
+    due: Iterable[Delivery],
+    now: float,
+    timeout_seconds: float,
+) -> Turn | None:
+    """Write the intents of what is sent next, oldest release first; None if nothing is due."""
+    items: list[Item] = []
+    places: list[Place] = []
+    for delivery in due:
+        todo = [row for row in deliveries.instances(connection, delivery.id) if row.state in _OPEN]
+        if items and len(items) + len(todo) > BATCH_INSTANCES:
+            break
+        try:
+            manifest = read_manifest(outbox.releases / delivery.release, key)
+        except ManifestInvalid as error:
+            refuse(connection, delivery, now, str(error))
+            continue
+        entries = {entry.file: entry for entry in manifest.instances}
+        if any(row.file not in entries for row in todo):
+            refuse(connection, delivery, now, "the manifest does not list what is to be sent")
+            continue
+        ledger.move(connection, delivery.id, delivery.state, DeliveryState.SENDING, now)
+        before = deliveries.intended_before(
+            connection, destination.name, [row.sha256 for row in todo], delivery.id
+        )
+        for row in todo:
+            sent_before = row.intents > 0 or row.sha256 in before
+            entry = entries[row.file]
+            items.append(_item(len(items), outbox, delivery, entry, sent_before=sent_before))
+            places.append(Place(delivery.id, row.file, row.failures))
+        ledger.intend(connection, delivery.id, [row.file for row in todo])
+        log.info(
+            "delivery_started", study=delivery.study, generation=delivery.generation,
+            destination=destination.name, instances=len(todo),
+        )  # fmt: skip
+    if not items:
+        return None
+    turn = Turn(Batch(destination, tuple(items), timeout_seconds), tuple(places))
+    for number, place in enumerate(places):
+        turn.unanswered.setdefault(place.delivery, set()).add(number)
+    return turn
+
+
+def record(connection: sa.Connection, turn: Turn, answers: Sequence[Answer]) -> None:
+    """Write answers as they come."""
+    outcomes = []
+    for answer in answers:
+        place = turn.places[answer.number]
+        state = _state_after(answer, place)
+        if state is InstanceState.STORED:
+            turn.stored += 1
+        else:
+            turn.troubled.add(place.delivery)
+        failed = answer.reaction is Reaction.THREE_TRIES
+        outcomes.append(
+            InstanceOutcome(place.delivery, place.file, state, answer.text, failed=failed)
+        )
+        turn.unanswered[place.delivery].discard(answer.number)
+    ledger.record(connection, outcomes)
+
+
+def take_back(connection: sa.Connection, turn: Turn, begun: set[int]) -> None:
+    """Take back the intents of items that, as an orderly end tells, never left."""
+    never_left = [
+        InstanceOutcome(place.delivery, place.file, InstanceState.PENDING, begun=False)
+        for number, place in enumerate(turn.places)
+        if number in turn.unanswered[place.delivery] and number not in begun
+    ]
+    ledger.record(connection, never_left)
+
+
+def summary(rows: Sequence[DeliveryInstance], state: InstanceState) -> str:
+    """Say in one line what instances in a state were answered: `2 of 40: A900H …`."""
+    answers = Counter(row.answer for row in rows if row.state is state and row.answer)
+    return "; ".join(
+        f"{count} of {len(rows)}: {answer}" for answer, count in answers.most_common(3)
+    )
+
+
+def refuse(connection: sa.Connection, delivery: Delivery, now: float, reason: str) -> None:
+    """Stop a delivery until a person has looked at it."""
+    ledger.move(
+        connection, delivery.id, delivery.state, DeliveryState.REFUSED, now, answer=reason,
+        next_attempt_at=None,
+    )  # fmt: skip
+    log.error(
+        "delivery_refused", study=delivery.study, generation=delivery.generation,
+        destination=delivery.destination, reason=reason,
+    )  # fmt: skip
+
+
+def _state_after(answer: Answer, place: Place) -> InstanceState:
+    match answer.reaction:
+        case Reaction.STORED:
+            return InstanceState.STORED
+        case Reaction.REFUSE:
+            return InstanceState.REFUSED
+        case Reaction.THREE_TRIES:
+            return InstanceState.REFUSED if place.failures + 1 >= TRIES else InstanceState.PENDING
+        case Reaction.RETRY | Reaction.SUSPEND:
+            return InstanceState.INTENDED if answer.unknown else InstanceState.PENDING
+
+
+def _item(
+    number: int, outbox: Outbox, delivery: Delivery, entry: ReleasedInstance, *, sent_before: bool
+) -> Item:
+    return Item(
+        number=number,
+        path=outbox.releases / delivery.release / entry.file,
+        sop_class_uid=entry.sop_class_uid,
+        sop_instance_uid=entry.sop_instance_uid,
+        transfer_syntax_uid=entry.transfer_syntax_uid,
+        bytes=entry.bytes,
+        sha256=entry.sha256,
+        sent_before=sent_before,
+    )
