@@ -34,8 +34,8 @@ CONSERVATION = (
 def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
     """Read everything that an operator asks first; `limit` bounds the studies listed.
 
-    Gives `{roles, workers, conservation, studies, destinations}` as DESIGN §5 says; times are UTC,
-    ISO 8601. Free of PHI.
+    Gives `{roles, workers, conservation, study_counts, studies, destinations}` as DESIGN §5 says;
+    times are UTC, ISO 8601. Free of PHI.
     """
     alive = roles(config)
     # Listed before the rows are read: what is adopted in between is then found to have its row.
@@ -45,12 +45,14 @@ def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
         "workers": NO_WORKERS,
         "conservation": dict.fromkeys(CONSERVATION, 0)
         | {"received": len(arrived), "pending": len(arrived)},
+        "study_counts": dict.fromkeys(StudyState, 0),
         "studies": [],
     }
     with reading_index(config) as conn:
         if conn is not None:
             found["workers"] = views.workers(conn, process_alive=alive["process"])
             found["conservation"] = views.conservation(conn, _without_row(conn, arrived))
+            found["study_counts"] = views.study_counts(conn)
             found["studies"] = [study_shape(conn, row) for row in views.studies(conn, limit=limit)]
     found["destinations"] = destinations(config)
     return found

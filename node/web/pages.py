@@ -1,0 +1,80 @@
+"""The pages: what the node does, and one study's story; both live."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.templating import Jinja2Templates
+
+from node.inbox.states import StudyState
+from node.status.studies import show_study
+from node.web.live import events
+
+OVERVIEW_PARTS = ("roles", "tiles", "held", "studies", "destinations", "conservation")
+STUDY_PARTS = ("study",)
+
+
+async def overview(request: Request) -> Response:
+    """Show the whole node on one page."""
+    facts = await run_in_threadpool(_overview_facts, request)
+    return _templates(request).TemplateResponse(request, "overview.html", facts)
+
+
+async def overview_events(request: Request) -> Response:
+    """Stream the parts of the overview."""
+
+    def parts() -> dict[str, str]:
+        return _render(request, OVERVIEW_PARTS, _overview_facts(request))
+
+    return _stream(request, parts)
+
+
+async def study(request: Request) -> Response:
+    """Show one study's story."""
+    facts = await run_in_threadpool(_study_facts, request)
+    if facts is None:
+        return PlainTextResponse("There is no such study.", status_code=404)
+    return _templates(request).TemplateResponse(request, "study.html", facts)
+
+
+async def study_events(request: Request) -> Response:
+    """Stream one study's story."""
+
+    def parts() -> dict[str, str]:
+        facts = _study_facts(request)
+        return {} if facts is None else _render(request, STUDY_PARTS, facts)
+
+    return _stream(request, parts)
+
+
+def _overview_facts(request: Request) -> dict[str, Any]:
+    chosen = request.query_params.get("state", "")
+    state = StudyState(chosen) if chosen in set(StudyState) else None
+    snapshot = request.app.state.snapshots.now(state)
+    return {"status": snapshot, "state": state, "states": list(StudyState)}
+
+
+def _study_facts(request: Request) -> dict[str, Any] | None:
+    found = show_study(request.app.state.config, request.path_params["study"])
+    return None if found is None else {"study": found}
+
+
+def _render(request: Request, names: tuple[str, ...], facts: dict[str, Any]) -> dict[str, str]:
+    templates = _templates(request)
+    return {
+        name: templates.get_template(f"parts/{name}.html").render(facts | {"request": request})
+        for name in names
+    }
+
+
+def _stream(request: Request, parts: Any) -> StreamingResponse:
+    return StreamingResponse(events(request, partial(parts)), media_type="text/event-stream")
+
+
+def _templates(request: Request) -> Jinja2Templates:
+    templates: Jinja2Templates = request.app.state.templates
+    return templates
