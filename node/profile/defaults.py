@@ -37,6 +37,18 @@ _STRUCTURAL = {
     0x00080001: "X",  # Length to End (retired): false after any change
 }
 _GONE = "X/Z/D"
+#: Measures of the body in no table: they go and stay with Patient's Size and Weight.
+_BODY = frozenset({
+    0x00101022,  # Patient's Body Mass Index
+    0x00101023,  # Measured AP Dimension
+    0x00101024,  # Measured Lateral Dimension
+    0x00109431,  # Examined Body Thickness
+})  # fmt: skip
+#: Numbers and codes that identify a study or an image (both retired).
+_IDENTIFIERS = frozenset({
+    0x00201070,  # Other Study Numbers
+    0x00203402,  # Modified Image ID
+})  # fmt: skip
 #: Groups that no data set of a stored instance has (PS3.5 7.1; group 0004 is a DICOMDIR's).
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004, 0xFFFE})
 
@@ -62,12 +74,22 @@ def default_rule(tag: int, vr: str, options: AbstractSet[Option]) -> Rule:
         return rule("X", "structural" if element == 0 else "vr-default")
     if not fits(vr, known.vr):
         return rule("X", "vr-default")
+    return _exception(tag, options) or _by_vr(tag, known.vr.split(" or ")[0], options)
+
+
+def _exception(tag: int, options: AbstractSet[Option]) -> Rule | None:
+    """Decide for the few attributes whose VR says too little."""
     if tag in _STRUCTURAL:
         return rule(_STRUCTURAL[tag], "structural")
     if tag >> 24 == 0x60 and Option.CLEAN_GRAPHICS not in options:  # noqa: PLR2004 -- overlay groups
         # The overlay's bits are removed by the table; what describes them would describe nothing.
         return rule("X", "structural")
-    return _by_vr(tag, known.vr.split(" or ")[0], options)
+    if tag in _IDENTIFIERS:
+        return rule(_GONE, "vr-default")
+    if tag in _BODY:
+        retained = Option.RETAIN_PATIENT_CHARACTERISTICS
+        return rule("K", f"option:{retained}") if retained in options else rule(_GONE, "vr-default")
+    return None
 
 
 def _by_vr(tag: int, vr: str, options: AbstractSet[Option]) -> Rule:

@@ -9,6 +9,8 @@ from node.profile.mistakes import Mistake, ProfileError
 from node.profile.profile import Profile
 from node.profile.sections import read_sections
 
+__all__ = ["SHIPPED", "ProfileError", "find_profile", "load_profile", "profile_names"]
+
 SHIPPED = Path(__file__).parent / "shipped"
 
 
