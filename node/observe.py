@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -95,6 +96,7 @@ def set_up_logging(fmt: Literal["json", "console"], level: str, role: str) -> No
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(role=role)
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
 
 
 def name_process(name: str) -> None:

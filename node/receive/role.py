@@ -16,6 +16,7 @@ from node.inbox.layout import Inbox
 from node.observe import notify_systemd
 from node.receive.admission import Places, policy_of
 from node.receive.contexts import supported_contexts
+from node.receive.reports import Reports
 from node.receive.session import Receiver, serve
 from node.receive.spool import clean_dead_folders
 from node.receive.storage import Storage
@@ -42,9 +43,13 @@ def run(config: NodeConfig) -> int:
     _recover(inbox)
     storage = Storage(inbox, config.receive.min_free_bytes)
     policy = policy_of(config)
-    receiver = Receiver(inbox, config.receive, policy, Places(policy), storage)
+    deadlines = deadlines_of(config.receive)
+    reports = Reports(stop, deadlines)
+    if any(peer.commitment for peer in config.receive.peers):
+        reports.start()
+    receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)
     try:
-        listeners = _listen(config.receive, receiver)
+        listeners = listen(config.receive, receiver, deadlines)
     except ssl.SSLError:
         return _fail("[receive.tls]: certificate, private key or client_ca cannot be used", 2)
     except OSError as error:
@@ -61,17 +66,15 @@ def _recover(inbox: Inbox) -> None:
         log.info("spool_cleaned", folders=cleaned)
 
 
-def _listen(receive: Receive, receiver: Receiver) -> list[Listener]:
+def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[Listener]:
     """Open the plain port and the TLS port, whichever are configured."""
-    contexts = supported_contexts(receive)
+    contexts = supported_contexts(receive.private_sop_classes)
     ports: list[tuple[int, ssl.SSLContext | None]] = []
     if receive.port:
         ports.append((receive.port, None))
     if receive.tls:
         tls = receive.tls
         ports.append((tls.port, server_context(tls.certificate, tls.private_key, tls.client_ca)))
-    idle = receive.idle_timeout_seconds
-    deadlines = Deadlines(associate=min(30, idle), idle=idle, write=idle)
     listeners = []
     for port, context in ports:
         listener = open_listener(
@@ -88,6 +91,12 @@ def _listen(receive: Receive, receiver: Receiver) -> list[Listener]:
         log.info("listener_opened", port=listener.port, tls=context is not None)
         listeners.append(listener)
     return listeners
+
+
+def deadlines_of(receive: Receive) -> Deadlines:
+    """Give a peer `idle_timeout_seconds` for each of its steps."""
+    idle = receive.idle_timeout_seconds
+    return Deadlines(associate=min(30, idle), idle=idle, answer=idle, write=idle)
 
 
 def _warn(receive: Receive) -> None:

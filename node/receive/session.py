@@ -11,21 +11,24 @@ import structlog
 from node.config import Peer, Receive
 from node.inbox.layout import Inbox
 from node.receive.admission import Caller, Places, Policy, judge
+from node.receive.commitment_service import answer_commitment
 from node.receive.contexts import supported_contexts
+from node.receive.reports import Reports
 from node.receive.spool import Spool, new_association_id
 from node.receive.storage import Storage
 from node.receive.store import Refusal, store
 from node.upper_layer import (
+    AssociateRequest,
     Association,
-    Command,
     CommandField,
     Connection,
     Message,
+    ProtocolViolated,
     Rejection,
     Status,
     UpperLayerError,
 )
-from node.upper_layer.names import VERIFICATION
+from node.upper_layer.names import STORAGE_COMMITMENT_PUSH, VERIFICATION
 
 log = structlog.get_logger()
 
@@ -42,6 +45,7 @@ class Receiver:
     policy: Policy
     places: Places
     storage: Storage
+    reports: Reports
 
 
 @dataclass(slots=True)
@@ -55,41 +59,50 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One association with all that its messages need."""
+
+    association: Association
+    peer: Peer | None
+    spool: Spool
+    receiver: Receiver
+    tally: Tally
+
+
 def serve(connection: Connection, receiver: Receiver) -> None:
     """Serve a connection to its end. Raises UpperLayerError where the peer's part went wrong."""
     request = connection.read_request()
     caller = Caller(connection.address, connection.is_tls, connection.certificate_sha256)
     verdict = judge(request, caller, receiver.policy)
     if isinstance(verdict, Rejection):
-        _reject(connection, verdict, request.calling_ae_title)
-        return
-    if not receiver.storage.takes_instances():
-        _reject(connection, Rejection.TEMPORARY_CONGESTION, request.calling_ae_title)
-        return
-    with receiver.places.take(verdict, caller) as free:
-        if not free:
-            _reject(connection, Rejection.LOCAL_LIMIT_EXCEEDED, request.calling_ae_title)
-            return
-        syntaxes = verdict.syntaxes if verdict else ()
-        association = connection.accept(
-            supported_contexts(receiver.receive, syntaxes) if syntaxes else None
-        )
-        _converse(association, verdict, receiver, connection)
+        _reject(connection, request, verdict)
+    elif not receiver.storage.takes_instances():
+        _reject(connection, request, Rejection.TEMPORARY_CONGESTION)
+    else:
+        with receiver.places.take(verdict, caller) as free:
+            if free:
+                _converse(connection, verdict, receiver)
+            else:
+                _reject(connection, request, Rejection.LOCAL_LIMIT_EXCEEDED)
 
 
-def _reject(connection: Connection, rejection: Rejection, calling: str) -> None:
+def _reject(connection: Connection, request: AssociateRequest, rejection: Rejection) -> None:
     log.warning(
         "association_rejected",
         reason=rejection.name.lower(),
-        peer=calling,
+        peer=request.calling_ae_title,
         address=connection.address,
     )
     connection.reject(rejection)
 
 
-def _converse(
-    association: Association, _peer: Peer | None, receiver: Receiver, connection: Connection
-) -> None:
+def _converse(connection: Connection, peer: Peer | None, receiver: Receiver) -> None:
+    contexts = None
+    if peer and (peer.syntaxes or peer.commitment):
+        private = receiver.receive.private_sop_classes
+        contexts = supported_contexts(private, peer.syntaxes, peer.commitment)
+    association = connection.accept(contexts)
     tally = Tally(new_association_id())
     log.info(
         "association_accepted",
@@ -100,51 +113,60 @@ def _converse(
     )
     try:
         with Spool(receiver.inbox, tally.association) as spool:
+            session = Session(association, peer, spool, receiver, tally)
             while (message := association.receive()) is not None:
-                _answer(association, message, spool, receiver, tally)
+                answer(session, message)
     except UpperLayerError as error:
         _tell_end("association_aborted", tally, reason=type(error).__name__, what=str(error))
     else:
         _tell_end("association_ended", tally)
 
 
-def _tell_end(event: str, tally: Tally, **more: str) -> None:
-    log.info(
-        event,
-        association=tally.association,
-        instances=tally.instances,
-        bytes=tally.bytes,
-        refused=dict(tally.refused),
-        seconds=round(time.monotonic() - tally.began, 3),
-        **more,
-    )
-
-
-def _answer(
-    association: Association, message: Message, spool: Spool, receiver: Receiver, tally: Tally
-) -> None:
+def answer(session: Session, message: Message) -> None:
+    """Do what a message asks for and answer it."""
     command = message.command
-    if command.field == CommandField.C_STORE_RQ:
-        status = _c_store(association, message, spool, receiver, tally)
-    elif command.field == CommandField.C_ECHO_RQ:
-        matches = message.context.abstract_syntax == VERIFICATION
-        status = Status.SUCCESS if matches else Status.UNRECOGNISED_OPERATION
-    elif command.field == CommandField.C_CANCEL_RQ:
-        return  # PS3.7 9.3.2.3: it has no response, and nothing here can be cancelled
-    else:
-        status = Status.UNRECOGNISED_OPERATION
-    _respond(association, message.context.context_id, command, status)
+    match command.field:
+        case CommandField.C_STORE_RQ:
+            status = c_store(session, message)
+        case CommandField.C_ECHO_RQ:
+            matches = message.context.abstract_syntax == VERIFICATION
+            status = Status.SUCCESS if matches else Status.UNRECOGNISED_OPERATION
+        case CommandField.N_ACTION_RQ:
+            if message.context.abstract_syntax == STORAGE_COMMITMENT_PUSH and session.peer:
+                answer_commitment(
+                    session.association,
+                    message,
+                    session.peer,
+                    session.receiver.inbox,
+                    session.receiver.reports,
+                )
+                return
+            status = Status.UNRECOGNISED_OPERATION
+        case CommandField.C_CANCEL_RQ | CommandField.N_EVENT_REPORT_RSP:
+            # PS3.7 9.3.2.3: no response, and nothing here to cancel. A peer's word on a commitment
+            # result changes nothing either.
+            return
+        case _ if command.is_request:
+            status = Status.UNRECOGNISED_OPERATION
+        case _:
+            session.association.abort()
+            raise ProtocolViolated("an answer to nothing that was asked")
+    session.association.pass_over_dataset()
+    session.association.send(message.context.context_id, command.answer(status))
 
 
-def _c_store(
-    association: Association, message: Message, spool: Spool, receiver: Receiver, tally: Tally
-) -> Status:
+def c_store(session: Session, message: Message) -> Status:
     """C-STORE (PS3.4 B.2.3): durable and 0x0000, or a status that says why not."""
-    if message.context.abstract_syntax == VERIFICATION:
+    receiver, tally = session.receiver, session.tally
+    if message.context.abstract_syntax in (VERIFICATION, STORAGE_COMMITMENT_PUSH):
         return Status.SOP_CLASS_NOT_SUPPORTED
     try:
         stored = store(
-            association, message, spool, receiver.storage, receiver.receive.max_instance_bytes
+            session.association,
+            message,
+            session.spool,
+            receiver.storage,
+            receiver.receive.max_instance_bytes,
         )
     except Refusal as refusal:
         tally.refused[refusal.status.name] += 1
@@ -162,6 +184,13 @@ def _c_store(
     return Status.SUCCESS
 
 
-def _respond(association: Association, context_id: int, command: Command, status: Status) -> None:
-    association.pass_over_dataset()
-    association.send(context_id, command.answer(status))
+def _tell_end(event: str, tally: Tally, **more: str) -> None:
+    log.info(
+        event,
+        association=tally.association,
+        instances=tally.instances,
+        bytes=tally.bytes,
+        refused=dict(tally.refused),
+        seconds=round(time.monotonic() - tally.began, 3),
+        **more,
+    )

@@ -56,6 +56,12 @@ class WrongAnswer(ProtocolViolated):
     """The answer belongs to another request; the association was aborted."""
 
 
+class ContextRefused(UpperLayerError):
+    """The peer accepted no presentation context for what was to be sent."""
+
+    retryable = False
+
+
 class AssociationRejected(UpperLayerError):
     """The peer sent A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
 

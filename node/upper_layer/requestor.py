@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from pydicom.dataset import Dataset
-from pynetdicom.dsutils import encode
 
 from node.upper_layer.association import Association, Message
 from node.upper_layer.codec import (
+    Context,
     Negotiated,
     Proposal,
     decode_accept,
@@ -23,11 +23,13 @@ from node.upper_layer.codec import (
     encode_request,
 )
 from node.upper_layer.command import Command, CommandField
+from node.upper_layer.dataset import encode_dataset
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import (
     AssociationRejected,
     ConnectionFailed,
     ConnectionLost,
+    ContextRefused,
     HandshakeFailed,
     PeerAborted,
     ProtocolViolated,
@@ -35,7 +37,6 @@ from node.upper_layer.errors import (
     WrongAnswer,
 )
 from node.upper_layer.names import (
-    IMPLICIT_LITTLE,
     STORAGE_COMMITMENT_INSTANCE,
     STORAGE_COMMITMENT_PUSH,
     VERIFICATION,
@@ -114,8 +115,9 @@ class RequestedAssociation(Association):
     def echo(self, message_id: int = 1, context_id: int | None = None) -> int:
         """C-ECHO; in the first accepted Verification context if none is named."""
         request = Command(CommandField.C_ECHO_RQ, message_id=message_id, sop_class=VERIFICATION)
-        self.send(self._context_of(VERIFICATION, context_id), request)
-        return self._status_of(request)
+        if context_id is None:
+            context_id = self.accepted_context(VERIFICATION).context_id
+        return self.ask(context_id, request)
 
     def request_commitment(
         self,
@@ -138,8 +140,12 @@ class RequestedAssociation(Association):
         dataset.ReferencedSOPSequence = [
             _reference(sop_class, sop_instance) for sop_class, sop_instance in references
         ]
-        implicit = self.contexts[context_id].transfer_syntax == IMPLICIT_LITTLE
-        self.send(context_id, request, encode(dataset, implicit, is_little_endian=True) or b"")
+        syntax = self.contexts[context_id].transfer_syntax
+        return self.ask(context_id, request, encode_dataset(dataset, syntax))
+
+    def ask(self, context_id: int, request: Command, dataset: Buffer = b"") -> int:
+        """Send a request, wait for its answer, check that it is the answer, give its status."""
+        self.send(context_id, request, dataset)
         return self._status_of(request)
 
     def wait_for_message(self, seconds: float) -> Message | None:
@@ -150,12 +156,12 @@ class RequestedAssociation(Association):
         self.pass_over_dataset()
         return self._receive(time.monotonic() + seconds, "a message")
 
-    def _context_of(self, abstract_syntax: str, context_id: int | None) -> int:
+    def accepted_context(self, abstract_syntax: str) -> Context:
+        """Give the first accepted context of a SOP class; ContextRefused if there is none."""
         for context in self.contexts.values():
-            wanted = context_id in (None, context.context_id)
-            if wanted and context.abstract_syntax == abstract_syntax:
-                return context.context_id
-        raise ValueError("the peer accepted no context for this SOP class")
+            if context.abstract_syntax == abstract_syntax:
+                return context
+        raise ContextRefused("the peer accepted no presentation context for this SOP class")
 
     def _status_of(self, request: Command) -> int:
         """Wait for the answer to a request and check that it is the answer to this one."""
