@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import ModuleType
 
 from node.forward.batch import Batch, Ending, Reaction
 from node.forward.child import Parcel, Stop, run_batch
@@ -48,7 +51,8 @@ class Sending:
         """Start the process."""
         ours, theirs = context.Pipe()
         process = context.Process(target=run_batch, args=(theirs, batch), name="deid-send")
-        process.start()
+        with _no_main_module():
+            process.start()
         theirs.close()
         return cls(batch, process, ours, monotonic)
 
@@ -95,3 +99,17 @@ class Sending:
         self.pipe.close()
         self.process.close()
         return in_order
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep a child from importing the program that started us: it needs nothing of it.
+
+    Importing the command line again would cost each child more than a small batch does.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,422 @@
+"""A PACS that misbehaves to order: a Storage SCP on bare sockets, from PS3.7 and PS3.8 alone.
+
+It shares no code with node.upper_layer, so that both cannot be wrong in the same way. Each C-STORE
+takes the next fault of `store_faults`, each association the next of `association_faults`; when
+there is none left, it behaves. What it holds is in `held`: SOP Instance UID to data sets.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+#: Statuses with which an instance is stored all the same.
+WARNINGS = (0xB000, 0xB006, 0xB007, 0x0107, 0x0116)
+
+
+class Fault(StrEnum):
+    """What goes wrong with one C-STORE, or one association."""
+
+    NONE = "none"
+    DROP_BEFORE = "closes before it stored"
+    DROP_AFTER = "closes after it stored"
+    DROP_MIDWAY = "closes in the middle of the data set"
+    RESET_MIDWAY = "resets in the middle of the data set"
+    ABORT_BEFORE = "aborts before it stored"
+    ABORT_AFTER = "aborts after it stored"
+    SILENT = "stores and never answers"
+    STOP_READING = "stops reading in the middle of the data set"
+    HALF_HEADER = "answers with half a PDU header"
+    HALF_ANSWER = "answers with half a P-DATA-TF and closes"
+    WRONG_MESSAGE_ID = "answers for another message"
+    WRONG_UID = "answers for another instance"
+    GARBAGE = "answers with bytes that are no PDU"
+    # of an association
+    REJECT_PERMANENT = "rejects for good, without a reason"
+    REJECT_CALLING = "does not know the calling AE title"
+    REJECT_TRANSIENT = "rejects for now"
+    ACCEPT_SILENCE = "takes the connection and says nothing"
+    ABORT_ASSOCIATE = "aborts instead of accepting"
+    CLOSE_ASSOCIATE = "closes instead of accepting"
+    HALF_ACCEPT = "sends half an A-ASSOCIATE-AC"
+
+
+STORE_FAULTS = tuple(Fault)[1:14]
+ASSOCIATION_FAULTS = tuple(
+    fault for fault in tuple(Fault)[14:] if fault is not Fault.REJECT_CALLING
+)
+
+
+class Closed(Exception):  # noqa: N818 -- the peer's end, not an error of the test
+    """The peer closed the connection, or we do."""
+
+
+@dataclass(slots=True)
+class FaultyPacs:
+    """The PACS, listening on a port of its own."""
+
+    store_faults: deque[Fault | int] = field(default_factory=deque)
+    association_faults: deque[Fault] = field(default_factory=deque)
+    refused_syntaxes: frozenset[str] = frozenset()
+    refused_classes: frozenset[str] = frozenset()
+    #: Answer 0111H instead of storing what is held already.
+    refuse_duplicates: bool = False
+    bytes_per_second: int = 0
+    max_associations: int = 100
+    held: dict[str, list[bytes]] = field(default_factory=dict)
+    associations: int = 0
+    open_now: int = 0
+    most_open: int = 0
+    faulted: int = 0
+    calling: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _listener: socket.socket | None = None
+    _sockets: list[socket.socket] = field(default_factory=list)
+    _closing: bool = False
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._listener is not None
+        return int(self._listener.getsockname()[1])
+
+    def start(self, port: int = 0) -> None:
+        """Open the port and serve."""
+        self._closing = False
+        self._listener = socket.create_server(("127.0.0.1", port), reuse_port=False)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port and every connection, at once."""
+        self._closing = True
+        assert self._listener is not None
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self.lock:
+            for each in self._sockets:
+                each.close()
+            self._sockets.clear()
+
+    def _accept(self) -> None:
+        listener = self._listener
+        assert listener is not None
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self._sockets.append(connection)
+                self.associations += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with self.lock:
+            self.open_now += 1
+            self.most_open = max(self.most_open, self.open_now)
+        try:
+            _Peer(self, connection).serve()
+        except (Closed, OSError):
+            pass
+        finally:
+            connection.close()
+            with self.lock:
+                self.open_now -= 1
+
+    def next_fault(self, faults: deque[Fault] | deque[Fault | int]) -> Fault | int:
+        """Take the next fault of a list."""
+        with self.lock:
+            fault = faults.popleft() if faults else Fault.NONE
+            self.faulted += fault is not Fault.NONE
+            return fault
+
+    def keep(self, uid: str, dataset: bytes) -> None:
+        """Hold an instance."""
+        with self.lock:
+            self.held.setdefault(uid, []).append(dataset)
+
+
+@dataclass(slots=True)
+class _Peer:
+    """One association."""
+
+    pacs: FaultyPacs
+    connection: socket.socket
+    contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def serve(self) -> None:
+        kind, body = self.read_pdu()
+        if kind != 1:
+            raise Closed
+        with self.pacs.lock:
+            self.pacs.calling.add(body[20:36].decode().strip())
+        if self.pacs.open_now > self.pacs.max_associations:
+            self.send_pdu(3, bytes([0, 2, 3, 2]))  # transient, presentation, local limit exceeded
+            raise Closed
+        self.negotiate(body)
+        while True:
+            kind, body = self.read_pdu()
+            if kind == 5:
+                self.send_pdu(6, bytes(4))
+                return
+            if kind == 7:
+                return
+            self.message(body)
+
+    # -- association
+
+    def negotiate(self, body: bytes) -> None:
+        fault = self.pacs.next_fault(self.pacs.association_faults)
+        match fault:
+            case Fault.REJECT_PERMANENT:
+                self.send_pdu(3, bytes([0, 1, 1, 1]))
+                raise Closed
+            case Fault.REJECT_CALLING:
+                self.send_pdu(3, bytes([0, 1, 1, 3]))
+                raise Closed
+            case Fault.REJECT_TRANSIENT:
+                self.send_pdu(3, bytes([0, 2, 3, 1]))
+                raise Closed
+            case Fault.ABORT_ASSOCIATE:
+                self.send_pdu(7, bytes([0, 0, 2, 0]))
+                raise Closed
+            case Fault.CLOSE_ASSOCIATE:
+                raise Closed
+            case Fault.ACCEPT_SILENCE:
+                self.hang()
+        answer = self.accept(body)
+        if fault is Fault.HALF_ACCEPT:
+            self.connection.sendall(answer[: len(answer) // 2])
+            raise Closed
+        self.connection.sendall(answer)
+
+    def accept(self, body: bytes) -> bytes:
+        """Give the A-ASSOCIATE-AC (PS3.8 9.3.3): each context with its first syntax."""
+        items = _item(0x10, APPLICATION_CONTEXT.encode())
+        for kind, value in _items(body[68:]):
+            if kind != 0x20:
+                continue
+            number = value[0]
+            syntaxes = [uid.decode() for sub, uid in _items(value[4:]) if sub == 0x40]
+            (abstract,) = [uid.decode() for sub, uid in _items(value[4:]) if sub == 0x30]
+            result, syntax = 0, syntaxes[0]
+            if abstract in self.pacs.refused_classes:
+                result = 3
+            elif all(each in self.pacs.refused_syntaxes for each in syntaxes):
+                result = 4
+            else:
+                self.contexts[number] = (abstract, syntax)
+            inner = bytes([number, 0, result, 0]) + _item(0x40, syntax.encode())
+            items += _item(0x21, inner)
+        user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3.4")
+        items += _item(0x50, user)
+        return _pdu(2, struct.pack(">HH", 1, 0) + body[4:36] + bytes(32) + items)
+
+    # -- messages
+
+    def message(self, first: bytes) -> None:
+        command, dataset = bytearray(), bytearray()
+        body = first
+        fault: Fault | int = Fault.NONE
+        fields: dict[int, bytes] = {}
+        while True:
+            for control, data in _pdvs(body):
+                if control & 1:
+                    command += data
+                    if control & 2:
+                        fields = _command(bytes(command))
+                        if _us(fields, 0x0100) == 1:
+                            fault = self.pacs.next_fault(self.pacs.store_faults)
+                        if _us(fields, 0x0800) == 0x0101:
+                            self.echo(first[4], fields)
+                            return
+                else:
+                    dataset += data
+                    if control & 2:
+                        self.stored(first[4], fields, bytes(dataset), fault)
+                        return
+            if dataset or fields:
+                self.midway(fault)
+            kind, body = self.read_pdu()
+            if kind != 4:
+                raise Closed
+
+    def midway(self, fault: Fault | int) -> None:
+        match fault:
+            case Fault.DROP_MIDWAY:
+                raise Closed
+            case Fault.RESET_MIDWAY:
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                raise Closed
+            case Fault.STOP_READING:
+                self.hang()
+
+    def stored(
+        self, context: int, fields: dict[int, bytes], dataset: bytes, fault: Fault | int
+    ) -> None:
+        uid = fields[0x1000].rstrip(b"\0").decode()
+        message_id = _us(fields, 0x0110)
+        status = fault if isinstance(fault, int) else 0
+        self.midway(fault)  # a data set in one PDU has no middle: then it is the end
+        if fault is Fault.DROP_BEFORE:
+            raise Closed
+        if fault is Fault.ABORT_BEFORE:
+            self.send_pdu(7, bytes(4))
+            raise Closed
+        if self.pacs.refuse_duplicates and uid in self.pacs.held and not status:
+            status = 0x0111
+        if status == 0 or status in WARNINGS:
+            self.pacs.keep(uid, dataset)
+        answer = self.answer(context, fields[0x0002], uid, message_id, status)
+        if fault is Fault.WRONG_MESSAGE_ID:
+            answer = self.answer(context, fields[0x0002], uid, message_id ^ 0x55, status)
+        if fault is Fault.WRONG_UID:
+            answer = self.answer(context, fields[0x0002], "1.2.3.4.5", message_id, status)
+        self.reply(fault, answer)
+
+    def reply(self, fault: Fault | int, answer: bytes) -> None:
+        """Send an answer, or what the fault makes of it."""
+        match fault:
+            case Fault.DROP_AFTER:
+                raise Closed
+            case Fault.ABORT_AFTER:
+                self.send_pdu(7, bytes(4))
+                raise Closed
+            case Fault.SILENT:
+                self.hang()
+            case Fault.HALF_HEADER:
+                self.connection.sendall(answer[:3])
+                self.hang()
+            case Fault.HALF_ANSWER:
+                self.connection.sendall(answer[: len(answer) // 2])
+                raise Closed
+            case Fault.GARBAGE:
+                self.connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                raise Closed
+        self.connection.sendall(answer)
+
+    def answer(
+        self, context: int, sop_class: bytes, uid: str, message_id: int, status: int
+    ) -> bytes:
+        """Give a C-STORE-RSP (PS3.7 9.3.1.2)."""
+        return _response(
+            context,
+            [
+                (0x0002, sop_class), (0x0100, struct.pack("<H", 0x8001)),
+                (0x0120, struct.pack("<H", message_id)), (0x0800, struct.pack("<H", 0x0101)),
+                (0x0900, struct.pack("<H", status)), (0x1000, _even(uid)),
+            ],
+        )  # fmt: skip
+
+    def echo(self, context: int, fields: dict[int, bytes]) -> None:
+        self.connection.sendall(
+            _response(
+                context,
+                [
+                    (0x0002, fields[0x0002]), (0x0100, struct.pack("<H", 0x8030)),
+                    (0x0120, fields[0x0110]), (0x0800, struct.pack("<H", 0x0101)),
+                    (0x0900, struct.pack("<H", 0)),
+                ],
+            )
+        )  # fmt: skip
+
+    # -- bytes
+
+    def hang(self) -> None:
+        """Say and read nothing, until the other side or the test ends it."""
+        while self.connection.fileno() >= 0 and not self.pacs._closing:
+            poll = self.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+            if poll[0] != 1:  # no longer ESTABLISHED
+                break
+            time.sleep(0.02)
+        raise Closed
+
+    def read_pdu(self) -> tuple[int, bytes]:
+        kind, length = struct.unpack(">BxI", self.read(6))
+        return kind, self.read(length)
+
+    def read(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            some = count - len(data)
+            if self.pacs.bytes_per_second:
+                some = min(some, max(self.pacs.bytes_per_second // 10, 1))
+                time.sleep(some / self.pacs.bytes_per_second)
+            piece = self.connection.recv(some)
+            if not piece:
+                raise Closed
+            data += piece
+        return data
+
+    def send_pdu(self, kind: int, body: bytes) -> None:
+        self.connection.sendall(_pdu(kind, body))
+
+
+@contextmanager
+def running(pacs: FaultyPacs) -> Iterator[FaultyPacs]:
+    """Run a PACS for the length of a test."""
+    pacs.start()
+    try:
+        yield pacs
+    finally:
+        pacs.stop()
+
+
+def _pdu(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BxI", kind, len(body)) + body
+
+
+def _item(kind: int, value: bytes) -> bytes:
+    return struct.pack(">BxH", kind, len(value)) + value
+
+
+def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place + 4 <= len(data):
+        kind, length = struct.unpack_from(">BxH", data, place)
+        yield kind, data[place + 4 : place + 4 + length]
+        place += 4 + length
+
+
+def _pdvs(body: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place < len(body):
+        length, _, control = struct.unpack_from(">IBB", body, place)
+        yield control, body[place + 6 : place + 4 + length]
+        place += 4 + length
+
+
+def _command(data: bytes) -> dict[int, bytes]:
+    fields, place = {}, 0
+    while place < len(data):
+        _, element, length = struct.unpack_from("<HHI", data, place)
+        fields[element] = data[place + 8 : place + 8 + length]
+        place += 8 + length
+    return fields
+
+
+def _response(context: int, fields: list[tuple[int, bytes]]) -> bytes:
+    encoded = b"".join(
+        struct.pack("<HHI", 0, element, len(value)) + value for element, value in fields
+    )
+    encoded = struct.pack("<HHII", 0, 0, 4, len(encoded)) + encoded
+    return _pdu(4, struct.pack(">IBB", len(encoded) + 2, context, 3) + encoded)
+
+
+def _us(fields: dict[int, bytes], element: int) -> int:
+    return int(struct.unpack("<H", fields.get(element, b"\0\0"))[0])
+
+
+def _even(uid: str) -> bytes:
+    encoded = uid.encode()
+    return encoded + b"\0" * (len(encoded) % 2)

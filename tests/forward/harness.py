@@ -1,0 +1,132 @@
+"""A forwarder under a test's control: its ticks, its clock, and what lies in its outbox."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from node.config import NodeConfig
+from node.forward import forwarder as forwarder_module
+from node.forward.forwarder import Forwarder
+from node.outbox import deliveries
+from node.outbox.deliveries import Delivery, DeliveryInstance
+from node.outbox.layout import Outbox
+from node.outbox.ledger import open_ledger
+from node.outbox.manifest import Manifest
+from tests.outbox.releases import make_outbox, make_release
+
+#: Small, so that a test sees many tries; a silent destination costs one of these.
+TIMING = {"retry_first_seconds": 0.01, "retry_max_seconds": 0.02, "timeout_seconds": 0.3}
+
+
+@dataclass(slots=True)
+class World:
+    """An outbox, its signing key, and the configuration that forward works under."""
+
+    root: Path
+    outbox: Outbox
+    key: Ed25519PrivateKey
+    config: NodeConfig
+
+    def release(self, **wishes: Any) -> Manifest:
+        """Make a release for all destinations."""
+        names = [each.name for each in self.config.effective_destinations]
+        return make_release(self.outbox, self.key, **{"destinations": names, **wishes})
+
+    @contextmanager
+    def forwarding(self, *, ledger_was_lost: bool = False) -> Iterator[Forwarder]:
+        """Run a forwarder as the role does, ticked by the test."""
+        engine = open_ledger(self.outbox.database)
+        try:
+            with Forwarder.open(self.config, self.outbox, engine) as forwarder:
+                forwarder.recover(time.time(), ledger_was_lost=ledger_was_lost)
+                yield forwarder
+        finally:
+            engine.dispose()
+
+    def deliveries(self, study: str | None = None) -> list[Delivery]:
+        """Read the ledger as status does."""
+        engine = open_ledger(self.outbox.database, readonly=True)
+        try:
+            with engine.connect() as connection:
+                return deliveries.deliveries(connection, study)
+        finally:
+            engine.dispose()
+
+    def delivery(self) -> Delivery:
+        """Give the only delivery there is."""
+        (only,) = self.deliveries()
+        return only
+
+    def instances(self, number: int) -> list[DeliveryInstance]:
+        """Read a delivery's instances."""
+        engine = open_ledger(self.outbox.database, readonly=True)
+        try:
+            with engine.connect() as connection:
+                return deliveries.instances(connection, number)
+        finally:
+            engine.dispose()
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Read the overview of destinations."""
+        names = [each.name for each in self.config.effective_destinations]
+        engine = open_ledger(self.outbox.database, readonly=True)
+        try:
+            with engine.connect() as connection:
+                return deliveries.destinations_overview(connection, names)
+        finally:
+            engine.dispose()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Read the receipts."""
+        return [json.loads(path.read_text()) for path in sorted(self.outbox.receipts.iterdir())]
+
+    def dataset(self, manifest: Manifest, number: int) -> bytes:
+        """Give the data set of a released instance, as it must arrive."""
+        path = self.outbox.releases / manifest.release / manifest.instances[number].file
+        content = path.read_bytes()
+        meta_length = int.from_bytes(content[140:144], "little")
+        return content[144 + meta_length :]
+
+
+def make_world(root: Path, destinations: Sequence[dict[str, Any]], **timing: float) -> World:
+    """Make a world with these destinations."""
+    outbox, key = make_outbox(root)
+    config = NodeConfig.model_validate(
+        {
+            "node": {"data_dir": str(root)},
+            "destinations": list(destinations),
+            "forward": {**TIMING, **timing},
+        }
+    )
+    return World(root, outbox, key, config)
+
+
+def dicom_destination(port: int, name: str = "research", **wishes: Any) -> dict[str, Any]:
+    """Describe a DICOM destination on this machine."""
+    return {
+        "type": "dicom", "name": name, "ae_title": "PACS", "host": "127.0.0.1", "port": port,
+        "associations": 1, **wishes,
+    }  # fmt: skip
+
+
+def tick_until(forwarder: Forwarder, reached: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Tick until something is so; a test fails if it never is."""
+    deadline = time.monotonic() + seconds
+    forwarder_module.TICK_SECONDS = 0.02
+    while not reached():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        forwarder.tick(time.time(), time.monotonic())
+
+
+def tick_for(forwarder: Forwarder, seconds: float) -> None:
+    """Tick for a while."""
+    deadline = time.monotonic() + seconds
+    tick_until(forwarder, lambda: time.monotonic() > deadline, seconds + 5)
