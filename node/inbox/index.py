@@ -7,12 +7,16 @@ DatabaseTooNew). Files are the truth: an index that is lost is rebuilt by `verif
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.dialects.sqlite import insert
 
 from node.database import open_for_reading, open_for_writing
 from node.inbox.tables import meta
+
+#: A row of any query; its columns by name.
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

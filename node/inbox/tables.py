@@ -64,6 +64,8 @@ study = Table(
     _count("done"),
     _text("override"),
     Column("all_generations", Boolean, nullable=False, server_default="0"),
+    #: The research side asked for it again: an identical resend is processed anew.
+    Column("resend_wanted", Boolean, nullable=False, server_default="0"),
     Column("purged_at", Float),
     *(_count(name) for name in COUNTS),
     Index("study_by_state", "state", "state_since"),

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
-from node.inbox.index import get_meta
+from node.inbox.index import AnyRow, get_meta
 from node.inbox.states import InstanceState, StudyState
 from node.inbox.tables import COUNTS
 from node.inbox.tables import decision as decision_table
@@ -159,7 +159,7 @@ def workers(conn: Connection, process_alive: bool = True) -> dict[str, int]:
     When `process` is dead (its lock is free) its workers died with it and their jobs wait again.
     """
     query = select(job_table.c.state, func.count()).group_by(job_table.c.state)
-    counted = dict(conn.execute(query).tuples().all())
+    counted: dict[str, int] = {row[0]: row[1] for row in conn.execute(query)}
     active, queued = counted.get("ACTIVE", 0), counted.get("QUEUED", 0)
     if not process_alive:
         return {"totalWorkers": 0, "activeJobs": 0, "queuedJobs": active + queued}
@@ -205,7 +205,7 @@ def study_counts(conn: Connection) -> dict[str, int]:
 def instances(conn: Connection, study_id: str) -> list[InstanceRow]:
     """List a study's instances in the order of their ids."""
     table = instance_table.c
-    query = select(table).where(table.study == study_id).order_by(table.id)
+    query = select(instance_table).where(table.study == study_id).order_by(table.id)
     return [
         InstanceRow(
             instance=row["id"],
@@ -235,8 +235,7 @@ def findings(conn: Connection, study_id: str) -> list[FindingRow]:
         table.generation, table.instance, table.check, table.severity, table.path, table.explanation
     ).where(table.study == study_id)
     return [
-        FindingRow(number, instance or "", *rest)
-        for number, instance, *rest in conn.execute(query.order_by(table.id))
+        FindingRow(row[0], row[1] or "", *row[2:]) for row in conn.execute(query.order_by(table.id))
     ]
 
 
@@ -287,6 +286,5 @@ def _study_query() -> Select[Any]:
     )  # fmt: skip
 
 
-def _study_row(row: Row[Any]) -> StudyRow:
-    study_id, state, *rest = row
-    return StudyRow(study_id, StudyState(state), *rest)
+def _study_row(row: AnyRow) -> StudyRow:
+    return StudyRow(row[0], StudyState(row[1]), *row[2:])

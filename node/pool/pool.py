@@ -80,9 +80,12 @@ class Pool:
     ) -> None:
         """Start a job under a number of the caller's; PoolBroken if no process can be made."""
         # pebble 5.2 reads `context`; what its annotations call `mp_context` would fork silently.
-        run = concurrent.process(name=_NAME, timeout=timeout_seconds, context=self._context)(
-            _run_contained
+        in_process = concurrent.process(
+            name=_NAME,
+            timeout=timeout_seconds,
+            context=self._context,  # type: ignore[call-overload]
         )
+        run = in_process(_run_contained)
         try:
             future = run(job, message, limits)
         except (OSError, EOFError) as error:

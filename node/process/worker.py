@@ -48,6 +48,8 @@ def _outcome(file: FileReference, recipe: Recipe) -> Outcome:
         outcome = Held(file.instance, error.reason)
     except OSError as error:
         outcome = _failed(file.instance, error, passing=error.errno in _PASSING)
+    except MemoryError:
+        raise  # of the chunk or of this instance? trying again, alone at last, will tell
     except Exception as error:  # noqa: BLE001 -- a bug on one instance must not take the others down
         outcome = _failed(file.instance, error, passing=False)
     if not isinstance(outcome, Ready):

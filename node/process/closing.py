@@ -1,0 +1,237 @@
+"""What becomes of a generation whose instances all have an outcome: released, held, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from node.inbox.index import AnyRow
+from node.inbox.states import InstanceState, StudyState, move_instance, move_study
+from node.inbox.tables import finding, generation, instance, job, study
+from node.process.beginning import queue_jobs, waiting_instances
+from node.process.recording import facts_of
+from node.process.release import Chain, publish, record_release
+from node.process.staging import staged_file, staging_folder
+from node.process.workplace import Transaction, Workplace
+from node.validate import Finding, InstanceFacts, Severity, check_study
+
+_HOLDING = (Severity.LEAK, Severity.INVALID, Severity.HOLD)
+
+
+def close_generations(place: Workplace, chain: Chain) -> int:
+    """Deal with every generation that is done, and return how many there were."""
+    query = select(study).where(
+        study.c.state == StudyState.PROCESSING, study.c.done >= study.c.total
+    )
+    with place.index.connect() as conn:
+        done = conn.execute(query.where(~_has_jobs())).all()
+    for row in done:
+        _close(place, chain, row)
+    return len(done)
+
+
+def _has_jobs() -> Any:
+    return select(job.c.id).where(job.c.study == study.c.id).exists()
+
+
+def _close(place: Workplace, chain: Chain, row: AnyRow) -> None:
+    with place.transaction() as transaction:
+        _drop_equal_outputs(transaction, row)
+        members = _members(transaction, row)
+        if _make_lost_files_anew(place, transaction, row, members):
+            return
+        if reason := _why_held(transaction, row, members):
+            _hold(transaction, row, reason)
+            return
+        if not members:
+            _nothing_new(transaction, row)
+            return
+    released = publish(place, chain, row, members)
+    with place.transaction() as transaction:
+        record_release(transaction, row, released)
+
+
+def _members(transaction: Transaction, row: AnyRow) -> Sequence[AnyRow]:
+    query = select(instance).where(
+        instance.c.study == row.id,
+        instance.c.generation == row.generation,
+        instance.c.state == InstanceState.DEIDENTIFIED,
+    )
+    return transaction.conn.execute(query.order_by(instance.c.id)).all()
+
+
+def _drop_equal_outputs(transaction: Transaction, row: AnyRow) -> None:
+    """Two instances of one SOP Instance UID and other bytes, yet of one output: a duplicate."""
+    first = instance.alias()
+    query = (
+        select(instance.c.id, first.c.id)
+        .join(first, first.c.id == instance.c.conflict_with)
+        .where(
+            instance.c.study == row.id,
+            instance.c.generation == row.generation,
+            instance.c.state == InstanceState.DEIDENTIFIED,
+            first.c.state == InstanceState.DEIDENTIFIED,
+            first.c.output_sha256 == instance.c.output_sha256,
+        )
+    )
+    for later, earlier in transaction.conn.execute(query).all():
+        move_instance(
+            transaction.conn,
+            later,
+            InstanceState.DEIDENTIFIED,
+            InstanceState.DUPLICATE,
+            reason=f"de-identified, the same as {earlier}",
+        )
+        transaction.tell("instance_duplicate", row.id, instance=later)
+
+
+def _make_lost_files_anew(
+    place: Workplace, transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]
+) -> bool:
+    """Take an outcome back whose file is not there: rows never outweigh files."""
+    folder = staging_folder(place.outbox, row.id, row.generation)
+    if (place.outbox.releases / folder.name).exists():
+        return False  # renamed already: the run before ended just then
+    lost = [
+        one.id
+        for one in members
+        if not staged_file(folder, one.id).exists()
+        and not staged_file(folder, one.output_sop_instance_uid).exists()
+    ]
+    for name in lost:
+        move_instance(transaction.conn, name, InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)
+    if lost:
+        again = waiting_instances(transaction, instance.c.id.in_(lost))
+        queue_jobs(place, transaction, row.id, row.generation, again)
+    return bool(lost)
+
+
+def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) -> str:
+    """Say why a person must look; empty if nobody need."""
+    waiting = transaction.conn.execute(
+        select(instance.c.waits_for).where(
+            instance.c.study == row.id,
+            instance.c.generation == row.generation,
+            instance.c.waits_for.is_not(None),
+        )
+    ).scalars()
+    reasons = list(dict.fromkeys(waiting))
+    if any(one.conflict_with for one in members):
+        reasons.append(
+            "instances share a SOP Instance UID and differ: keep the first or the latest"
+        )
+    _write_study_findings(transaction, row, _study_findings(transaction, row, members))
+    if not row.override:
+        reasons += _findings_that_hold(transaction, row)
+    if not members and not reasons:
+        reasons += _why_nothing_is_left(transaction, row)
+    return "; ".join(reasons)
+
+
+def _study_findings(
+    transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]
+) -> tuple[Finding, ...]:
+    if not members:
+        return ()
+    earlier = transaction.conn.execute(
+        select(instance.c.facts).where(
+            instance.c.study == row.id,
+            instance.c.generation != row.generation,
+            instance.c.released,
+        )
+    ).all()
+    return check_study(_facts(members), _facts(earlier))
+
+
+def _facts(rows: Sequence[AnyRow]) -> list[InstanceFacts]:
+    return [facts_of(row) for row in rows]
+
+
+def _write_study_findings(
+    transaction: Transaction, row: AnyRow, findings: tuple[Finding, ...]
+) -> None:
+    """Replace the findings about the study as a whole by these."""
+    transaction.conn.execute(
+        delete(finding).where(
+            finding.c.study == row.id,
+            finding.c.generation == row.generation,
+            finding.c.instance.is_(None),
+        )
+    )
+    for one in findings:
+        transaction.conn.execute(
+            insert(finding).values(
+                study=row.id,
+                generation=row.generation,
+                instance=None,
+                check=one.check,
+                severity=one.severity,
+                path=one.path,
+                explanation=one.explanation,
+            )
+        )
+
+
+def _findings_that_hold(transaction: Transaction, row: AnyRow) -> list[str]:
+    """Give the kinds of findings that hold, of instances that would go out and of the study."""
+    columns = finding.c
+    query = (
+        select(columns.severity, columns.check)
+        .outerjoin(instance, instance.c.id == columns.instance)
+        .where(
+            columns.study == row.id,
+            columns.generation == row.generation,
+            columns.severity.in_(_HOLDING),
+            columns.instance.is_(None) | (instance.c.state == InstanceState.DEIDENTIFIED),
+        )
+        .distinct()
+    )
+    return [f"{severity}: {check}" for severity, check in transaction.conn.execute(query)]
+
+
+def _why_nothing_is_left(transaction: Transaction, row: AnyRow) -> list[str]:
+    """Say why nothing of a generation can go out; empty if all of it had gone out before."""
+    query = select(instance.c.id).where(
+        instance.c.study == row.id,
+        instance.c.generation == row.generation,
+        instance.c.state != InstanceState.DUPLICATE,
+    )
+    if transaction.conn.execute(query.limit(1)).scalar() is None:
+        return []
+    return ["every instance was excluded or quarantined: nothing is left to release"]
+
+
+def _nothing_new(transaction: Transaction, row: AnyRow) -> None:
+    """Every instance turned out to be a duplicate: the generation never was."""
+    transaction.conn.execute(
+        delete(generation).where(
+            generation.c.study == row.id, generation.c.number == row.generation
+        )
+    )
+    transaction.conn.execute(
+        update(instance)
+        .where(instance.c.study == row.id, instance.c.generation == row.generation)
+        .values(generation=None)
+    )
+    move_study(
+        transaction.conn,
+        row.id,
+        StudyState.PROCESSING,
+        StudyState.RELEASED,
+        transaction.now,
+        generation=row.generation - 1,
+    )
+
+
+def _hold(transaction: Transaction, row: AnyRow, reason: str) -> None:
+    move_study(
+        transaction.conn,
+        row.id,
+        StudyState.PROCESSING,
+        StudyState.HELD,
+        transaction.now,
+        reason=reason,
+    )
+    transaction.tell("study_held", row.id, generation=row.generation, reason=reason)

@@ -1,0 +1,43 @@
+"""`study_progress`: at most once a second and study, and once at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from node.inbox.states import StudyState
+from node.inbox.tables import study
+from node.process.workplace import Workplace, log
+
+SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What was told last of the studies that are with the workers: when, and how many were done."""
+
+    told: dict[str, tuple[float, int]] = field(default_factory=dict)
+    looked: float = 0.0
+
+    def tell(self, place: Workplace) -> None:
+        """Log the progress of each study that got on since it was told last."""
+        now = time.monotonic()
+        if now - self.looked < SECONDS / 4:
+            return
+        self.looked = now
+        query = select(study.c.id, study.c.generation, study.c.done, study.c.total).where(
+            study.c.state == StudyState.PROCESSING, study.c.done > 0
+        )
+        with place.index.connect() as conn:
+            rows = conn.execute(query).all()
+        for study_id, number, done, total in rows:
+            last, before = self.told.get(study_id, (0.0, 0))
+            if done != before and now - last >= SECONDS:
+                self.told[study_id] = (now, done)
+                log.info(
+                    "study_progress", study=study_id, generation=number, done=done, total=total
+                )
+        current = {row[0] for row in rows}
+        self.told = {key: value for key, value in self.told.items() if key in current}

@@ -1,0 +1,169 @@
+"""What the workers answered becomes rows: one outcome per instance, or a death for the chunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from pydantic import TypeAdapter
+from sqlalchemy import delete, insert, select, update
+
+from node import observe
+from node.inbox.index import AnyRow
+from node.inbox.states import InstanceState, Stale, move_instance
+from node.inbox.tables import finding, instance
+from node.pool import Ended
+from node.process.beginning import queue_jobs, waiting_instances
+from node.process.jobs import forget_job
+from node.process.messages import Done, Excluded, Failed, Held, Outcome, Quarantined, Ready
+from node.process.workplace import Transaction, Workplace
+from node.validate import Finding, InstanceFacts
+
+#: Beyond `max_attempts` and the halving of its chunk: an instance that took the whole role down
+#: with it so often is not tried again.
+MOST_STARTS = 24
+_FACTS = TypeAdapter(InstanceFacts)
+
+
+def record(place: Workplace, ended: Ended) -> bool:
+    """Write down how a job ended; tell whether the surroundings failed, so that waiting helps."""
+    trouble = False
+    with place.transaction() as transaction:
+        row = forget_job(transaction, ended.token)
+        if row is None:
+            return False
+        if isinstance(ended.reply, Done):
+            for outcome in ended.reply.outcomes:
+                trouble |= _record_outcome(transaction, row, outcome)
+            transaction.log("job_finished", job=row.id, study=row.study)
+        else:
+            _record_death(place, transaction, row, ended)
+        _queue_again(place, transaction, row)
+    return trouble
+
+
+def facts_of(row: AnyRow) -> InstanceFacts:
+    """Read back what the validator saw of an instance's output."""
+    return _FACTS.validate_json(row.facts)
+
+
+def _record_outcome(transaction: Transaction, row: AnyRow, outcome: Outcome) -> bool:
+    """Record one instance; tell whether the surroundings failed."""
+    try:
+        match outcome:
+            case Ready():
+                _record_ready(transaction, row, outcome)
+            case Excluded(name, findings):
+                reason = "; ".join(dict.fromkeys(one.explanation for one in findings)) or "excluded"
+                _finish(transaction, name, InstanceState.EXCLUDED, reason)
+                _write_findings(transaction, row, name, findings)
+                transaction.tell("instance_excluded", row.study, instance=name, reason=reason)
+            case Quarantined(name, reason):
+                _quarantine(transaction, row, name, reason)
+            case Held(name, reason):
+                transaction.conn.execute(
+                    update(instance).where(instance.c.id == name).values(waits_for=reason)
+                )
+            case Failed():
+                return _record_failure(transaction, row, outcome)
+            case _:
+                assert_never(outcome)
+    except Stale:
+        pass  # a person excluded or rejected it while it was with the worker
+    return False
+
+
+def _record_ready(transaction: Transaction, row: AnyRow, ready: Ready) -> None:
+    verdict, made = ready.verdict, ready.deidentified
+    move_instance(
+        transaction.conn,
+        ready.instance,
+        InstanceState.RECEIVED,
+        InstanceState.DEIDENTIFIED,
+        reason="",
+        source_digest=made.source_digest,
+        output_sop_instance_uid=made.sop_instance_uid,
+        output_sha256=verdict.sha256,
+        output_bytes=verdict.bytes,
+        facts=_FACTS.dump_json(verdict.facts).decode(),
+    )
+    _write_findings(transaction, row, ready.instance, verdict.findings)
+
+
+def _record_failure(transaction: Transaction, row: AnyRow, failed: Failed) -> bool:
+    if failed.passing:
+        transaction.conn.execute(
+            update(instance)
+            .where(instance.c.id == failed.instance)
+            .values(attempts=instance.c.attempts - 1)
+        )
+        transaction.log("storage_failed", study=row.study, exception=failed.exception)
+        return True
+    reason = f"unforeseen {failed.exception}"
+    _quarantine(transaction, row, failed.instance, reason, stack=failed.stack)
+    return False
+
+
+def _record_death(place: Workplace, transaction: Transaction, row: AnyRow, ended: Ended) -> None:
+    """Let a dead worker's chunk wait again, unless it was one instance that has had its tries."""
+    names: list[str] = json.loads(row.instances)
+    facts = observe.exception_facts(ended.error) if ended.error else {}
+    transaction.tell(
+        "worker_died", row.study, job=row.id, instances=len(names), death=ended.death, **facts
+    )
+    if len(names) > 1:
+        return
+    attempts = transaction.conn.execute(
+        select(instance.c.attempts).where(instance.c.id == names[0])
+    ).scalar_one()
+    if attempts >= place.config.process.max_attempts:
+        reason = f"its worker did not survive it: {ended.death}"
+        _quarantine(transaction, row, names[0], reason, **facts)
+
+
+def _queue_again(place: Workplace, transaction: Transaction, row: AnyRow) -> None:
+    """Queue what the job was given and has no outcome yet."""
+    names = json.loads(row.instances)
+    again = waiting_instances(
+        transaction, instance.c.id.in_(names), instance.c.generation == row.generation
+    )
+    worn = [one for one in again if one.attempts > MOST_STARTS]
+    for one in worn:
+        _quarantine(transaction, row, one.instance, f"started {one.attempts} times in vain")
+    queue_jobs(
+        place, transaction, row.study, row.generation, [one for one in again if one not in worn]
+    )
+
+
+def _quarantine(
+    transaction: Transaction, row: AnyRow, name: str, reason: str, **facts: Any
+) -> None:
+    _finish(transaction, name, InstanceState.QUARANTINED, reason)
+    transaction.tell("instance_quarantined", row.study, instance=name, reason=reason, **facts)
+
+
+def _finish(transaction: Transaction, name: str, state: InstanceState, reason: str) -> None:
+    move_instance(transaction.conn, name, InstanceState.RECEIVED, state, reason=reason)
+
+
+def _write_findings(
+    transaction: Transaction, row: AnyRow, name: str, findings: Iterable[Finding]
+) -> None:
+    transaction.conn.execute(
+        delete(finding).where(finding.c.study == row.study, finding.c.instance == name)
+    )
+    rows = [
+        {
+            "study": row.study,
+            "generation": row.generation,
+            "instance": name,
+            "check": one.check,
+            "severity": one.severity,
+            "path": one.path,
+            "explanation": one.explanation,
+        }
+        for one in findings
+    ]
+    if rows:
+        transaction.conn.execute(insert(finding), rows)

@@ -1,0 +1,35 @@
+"""At start: what the run before left half done gets one way forward, by its row's state."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import delete, select
+
+from node.inbox.states import StudyState
+from node.inbox.tables import instance, job, study
+from node.process.beginning import queue_jobs, waiting_instances
+from node.process.staging import clean_staging, release_name
+from node.process.workplace import Workplace
+
+
+def recover(place: Workplace) -> None:
+    """Queue the jobs of dead workers again and clean the staging of what nobody needs.
+
+    Everything else is found by the ordinary steps: files in `arrived/` are adopted, complete
+    studies begun, finished generations closed, and a release that has no row yet gets it there.
+    """
+    with place.transaction() as transaction:
+        conn = transaction.conn
+        interrupted = conn.execute(select(job).where(job.c.state == "ACTIVE")).all()
+        for row in interrupted:
+            conn.execute(delete(job).where(job.c.id == row.id))
+            again = waiting_instances(transaction, instance.c.id.in_(json.loads(row.instances)))
+            queue_jobs(place, transaction, row.study, row.generation, again)
+        unfinished = conn.execute(
+            select(study.c.id, study.c.generation).where(
+                study.c.state.in_((StudyState.PROCESSING, StudyState.HELD))
+            )
+        ).all()
+        cleaned = clean_staging(place.outbox, {release_name(*row) for row in unfinished})
+        transaction.log("recovered", jobs=len(interrupted), staging=cleaned)

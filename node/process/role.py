@@ -1,0 +1,156 @@
+"""`process`: the door between the zones. Its story: lock, key, recover, tick until told to stop.
+
+A tick takes every study one step further; what a step needs is a file in a named folder or a row
+in a named state, so a run may end anywhere.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import structlog
+
+from node import disk, observe
+from node.config import NodeConfig
+from node.database import DatabaseTooNew
+from node.inbox.layout import Inbox
+from node.outbox.manifest import ManifestInvalid
+from node.outbox.signing import SigningKeyError
+from node.pool import Ended, Pool, PoolBroken
+from node.process.adoption import BATCH, adopt
+from node.process.beginning import begin_generations
+from node.process.closing import close_generations
+from node.process.completing import complete_studies
+from node.process.deciding import apply_decisions
+from node.process.housekeeping import Housekeeping, keep_house
+from node.process.jobs import start_jobs
+from node.process.keys import KeyRefused
+from node.process.opening import open_workplace
+from node.process.progress import Progress
+from node.process.recording import record
+from node.process.recovery import recover
+from node.process.release import Chain
+from node.process.workplace import Workplace
+from node.profile import ProfileError
+from node.profile.key import KeyInvalid
+
+#: How long an idle tick waits for a job to end before it looks for files and decisions again.
+TICK_SECONDS = 0.2
+#: How long running jobs may take to end when the role is told to stop.
+DRAIN_SECONDS = 20.0
+#: After the surroundings failed a job (a full disk), so long no job is started.
+TROUBLE_SECONDS = 5.0
+PRELOAD = ("pydicom", "node.process.worker")
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run holds in memory, and may lose."""
+
+    place: Workplace
+    pool: Pool
+    chain: Chain
+    progress: Progress = field(default_factory=Progress)
+    housekeeping: Housekeeping = field(default_factory=Housekeeping)
+    stopping: bool = False
+    adopted_at: float = 0.0
+    trouble_until: float = 0.0
+
+
+def run(config: NodeConfig) -> int:
+    """Run the role until SIGTERM or SIGINT: 0 stopped, 1 cannot work here, 2 key or profile."""
+    inbox = Inbox(config.inbox_dir)
+    inbox.create()
+    with ExitStack() as closing:
+        try:
+            disk.lock_file(inbox.locks / "process.lock")
+            place, chain = open_workplace(config, inbox, closing)
+        except disk.AlreadyLocked:
+            return _refuse(1, f"another `process` works in {config.node.data_dir} already")
+        except (DatabaseTooNew, ManifestInvalid) as error:
+            return _refuse(1, str(error))
+        except (KeyRefused, KeyInvalid, SigningKeyError) as error:
+            return _refuse(2, str(error))
+        except ProfileError as error:
+            return _refuse(2, "; ".join(str(mistake) for mistake in error.mistakes))
+        this = Run(place, Pool(place.slots, PRELOAD), chain, adopted_at=place.clock.now())
+        _listen(this)
+        recover(place)
+        log.info("role_started", workers=place.slots)
+        observe.notify_systemd("READY=1")
+        while not this.stopping:
+            tick(this)
+        _drain(this)
+    return 0
+
+
+def tick(this: Run) -> None:
+    """Take every study one step further; wait for work only if there was none."""
+    place = this.place
+    decided = apply_decisions(place)
+    adopted = _adopt(this)
+    if adopted < BATCH:  # more files may belong to studies that look complete
+        complete_studies(place)
+    begun = begin_generations(place)
+    closed = close_generations(place, this.chain)
+    started = _start_jobs(this)
+    busy = decided or adopted or begun or closed or started
+    for ended in this.pool.collect(0.0 if busy else TICK_SECONDS):
+        _record(this, ended)
+    this.progress.tell(place)
+    keep_house(place, this.housekeeping)
+    observe.notify_systemd("WATCHDOG=1")
+
+
+def _adopt(this: Run) -> int:
+    now = this.place.clock.now()
+    adopted = adopt(this.place, since=this.adopted_at)
+    this.adopted_at = now
+    return adopted
+
+
+def _start_jobs(this: Run) -> int:
+    if time.monotonic() < this.trouble_until:
+        return 0
+    try:
+        return start_jobs(this.place, this.pool)
+    except PoolBroken as error:
+        this.trouble_until = time.monotonic() + TROUBLE_SECONDS
+        log.warning("worker_died", **observe.exception_facts(error))
+        return 0
+
+
+def _record(this: Run, ended: Ended) -> None:
+    if record(this.place, ended):
+        this.trouble_until = time.monotonic() + TROUBLE_SECONDS
+
+
+def _drain(this: Run) -> None:
+    """Start nothing more, and record what the running jobs still bring."""
+    observe.notify_systemd("STOPPING=1")
+    log.info("role_stopping", jobs=this.pool.active)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while this.pool.active and time.monotonic() < deadline:
+        for ended in this.pool.collect(TICK_SECONDS):
+            _record(this, ended)
+    this.pool.stop()
+    close_generations(this.place, this.chain)
+    log.info("role_stopped")
+
+
+def _listen(this: Run) -> None:
+    def stop(_number: int, _frame: object) -> None:
+        this.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def _refuse(code: int, text: str) -> int:
+    print(f"deid-node process: {text}", file=sys.stderr)  # noqa: T201 -- the role's one line
+    return code
