@@ -135,7 +135,7 @@ def safe_private(table: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[st
 
 
 def sr_concepts(table: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[str, Any]]:
-    """Table E.3.4-1: `scheme,code` to the basic action and its option columns."""
+    """Table E.3.4-1: `scheme,code,value type` to the basic action and its option columns."""
     columns = {
         "retain_uids": "retain-uids",
         "retain_device_identity": "retain-device-identity",
@@ -145,10 +145,10 @@ def sr_concepts(table: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[str
         "retain_longitudinal_modified_dates": "retain-longitudinal-modified-dates",
         "clean_descriptors": "clean-descriptors",
     }
-    head = {"source": table["source"], "columns": ["value-type", "basic", *columns.values()]}
+    head = {"source": table["source"], "columns": ["basic", *columns.values()]}
     rows = {
-        f"{row['scheme']},{row['code_value']}": [
-            row["value_type"], row["basic_profile"], *(row[name] for name in columns)
+        f"{row['scheme']},{row['code_value']},{row['value_type']}": [
+            row["basic_profile"], *(row[name] for name in columns)
         ]
         for row in table["rows"]
     }  # fmt: skip

@@ -43,13 +43,15 @@ def load_key(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise KeyInvalid(f"{path}: the pseudonym key cannot be read: {error.strerror}") from None
-    with os.fdopen(fd, "rb") as file:
-        facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode):
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
             raise KeyInvalid(f"{path}: the pseudonym key is not a plain file")
-        if facts.st_mode & _OTHERS:
+        if mode & _OTHERS:
             raise KeyInvalid(f"{path}: others may read the pseudonym key; chmod 0600 it")
-        key = file.read(KEY_BYTES + 1)
+        key = os.read(fd, KEY_BYTES + 1)
+    finally:
+        os.close(fd)
     if len(key) != KEY_BYTES:
         raise KeyInvalid(f"{path}: a pseudonym key has {KEY_BYTES} bytes, this file has not")
     return key

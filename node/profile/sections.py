@@ -139,7 +139,7 @@ def _pixels(section: Mapping[str, Any], mistakes: list[Mistake]) -> dict[str, Pi
         if name not in PIXEL_RULES:
             known = ", ".join(PIXEL_RULES)
             mistakes.append(Mistake(where, f"there is no such rule (known: {known})"))
-        elif action not in set(PixelAction):
+        elif not isinstance(action, str) or action not in set(PixelAction):
             mistakes.append(Mistake(where, f"must be one of {', '.join(PixelAction)}"))
         else:
             pixels[name] = PixelAction(action)
