@@ -15,9 +15,9 @@ from types import ModuleType
 from node.forward.batch import Batch, Ending, Reaction
 from node.forward.child import Parcel, Stop, run_batch
 
-#: A child that says nothing for so many times the destination's timeout is killed: the deadlines
-#: inside it, which are shorter, have failed.
-PATIENCE = 4
+#: A child that says nothing for so long, and so many times the destination's timeout, is killed:
+#: the deadlines inside it, which are shorter, have failed.
+PATIENCE_SECONDS, PATIENCE_TIMEOUTS = 30.0, 4
 DIED = Ending(Reaction.RETRY, "the sending process died")
 KILLED = Ending(Reaction.RETRY, "the destination took nothing for too long")
 
@@ -75,7 +75,8 @@ class Sending:
 
     def is_overdue(self, monotonic: float) -> bool:
         """Tell whether the child must be given up."""
-        return monotonic - self.heard_at > PATIENCE * self.batch.timeout_seconds
+        patience = PATIENCE_SECONDS + PATIENCE_TIMEOUTS * self.batch.timeout_seconds
+        return monotonic - self.heard_at > patience
 
     def ask_to_stop(self) -> None:
         """Let it finish the instances that are on their way, and no more."""

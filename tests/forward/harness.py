@@ -22,8 +22,10 @@ from node.outbox.ledger import open_ledger
 from node.outbox.manifest import Manifest
 from tests.outbox.releases import make_outbox, make_release
 
-#: Small, so that a test sees many tries; a silent destination costs one of these.
-TIMING = {"retry_first_seconds": 0.01, "retry_max_seconds": 0.02, "timeout_seconds": 0.3}
+#: Small, so that a test sees many tries.
+TIMING = {"retry_first_seconds": 0.01, "retry_max_seconds": 0.02, "timeout_seconds": 10}
+#: For tests in which destinations fall silent: each time costs this.
+IMPATIENT = {"timeout_seconds": 0.3}
 
 
 @dataclass(slots=True)

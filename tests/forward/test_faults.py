@@ -19,7 +19,7 @@ from tests.forward.faulty_pacs import (
     FaultyPacs,
     running,
 )
-from tests.forward.harness import World, dicom_destination, make_world, tick_until
+from tests.forward.harness import IMPATIENT, World, dicom_destination, make_world, tick_until
 
 #: Statuses after which the same bytes are sent again.
 PASSING = (0xA700, 0xA7FF, 0x0110, 0x0213)
@@ -39,7 +39,7 @@ def _faulted_sends(tmp_path: Path, wanted: int, seed: int, seconds: float) -> No
     deadline = time.monotonic() + seconds
     made: list[Manifest] = []
     with running(pacs):
-        world = make_world(tmp_path, [dicom_destination(pacs.port, associations=2)])
+        world = make_world(tmp_path, [dicom_destination(pacs.port, associations=2)], **IMPATIENT)
         with world.forwarding() as forwarder:
             while pacs.store_faults:
                 made.append(world.release(study=len(made) + 1, instances=10))

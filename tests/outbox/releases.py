@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from node import disk
@@ -47,6 +48,8 @@ def make_release(
             patient=study, study=generation, instance=number, modality=modality, rows=rows,
             syntax=syntax,
         )  # fmt: skip
+        if syntax.is_encapsulated:  # its bytes are no such image, and nobody here decodes it
+            image.PixelData = encapsulate([image.PixelData])
         path = write_instance(folder / f"{image.SOPInstanceUID}.dcm", image)
         path.chmod(0o440)
         entries.append(_entry(path, image.SOPInstanceUID, image.SOPClassUID, syntax, modality))
@@ -81,3 +84,19 @@ def _entry(path: Path, uid: str, sop_class: str, syntax: str, modality: str) -> 
         transfer_syntax_uid=str(syntax), modality=modality, bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(), checks=("structure",),
     )  # fmt: skip
+
+
+def release_of_many_classes(
+    outbox: Outbox, key: Ed25519PrivateKey, classes: int, destinations: Sequence[str]
+) -> Manifest:
+    """Make a release with so many pairs of SOP class and transfer syntax, an instance each."""
+    folder = outbox.staging / "manyclasses-g1"
+    folder.mkdir(parents=True)
+    entries = []
+    for number in range(1, classes + 1):
+        image = make_instance(instance=number, rows=2)
+        image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = UID(f"1.2.826.0.1.9.{number}")
+        path = write_instance(folder / f"{image.SOPInstanceUID}.dcm", image)
+        syntax = ExplicitVRLittleEndian
+        entries.append(_entry(path, image.SOPInstanceUID, image.SOPClassUID, syntax, "CT"))
+    return publish(outbox, key, folder, tuple(entries), destinations)
