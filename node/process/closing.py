@@ -125,8 +125,8 @@ def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) 
     _write_study_findings(transaction, row, _study_findings(transaction, row, members))
     if not row.override:
         reasons += _findings_that_hold(transaction, row)
-    if not members and not reasons:
-        reasons += _why_nothing_is_left(transaction, row)
+    if not members and not reasons and row.generation == 1:
+        reasons.append("every instance was excluded or quarantined: nothing is left to release")
     return "; ".join(reasons)
 
 
@@ -191,20 +191,8 @@ def _findings_that_hold(transaction: Transaction, row: AnyRow) -> list[str]:
     return [f"{severity}: {check}" for severity, check in transaction.conn.execute(query)]
 
 
-def _why_nothing_is_left(transaction: Transaction, row: AnyRow) -> list[str]:
-    """Say why nothing of a generation can go out; empty if all of it had gone out before."""
-    query = select(instance.c.id).where(
-        instance.c.study == row.id,
-        instance.c.generation == row.generation,
-        instance.c.state != InstanceState.DUPLICATE,
-    )
-    if transaction.conn.execute(query.limit(1)).scalar() is None:
-        return []
-    return ["every instance was excluded or quarantined: nothing is left to release"]
-
-
 def _nothing_new(transaction: Transaction, row: AnyRow) -> None:
-    """Every instance turned out to be a duplicate: the generation never was."""
+    """Take a later generation back of which nothing is left: what is out stands."""
     transaction.conn.execute(
         delete(generation).where(
             generation.c.study == row.id, generation.c.number == row.generation

@@ -79,6 +79,7 @@ class Clock:
     time: float = 1_000_000.0
 
     def now(self) -> float:
+        """Give the time that the test has set."""
         return self.time
 
 
@@ -154,37 +155,37 @@ class Door:
         )
 
     def studies(self) -> list[views.StudyRow]:
-        """All studies, the newest first."""
+        """Give all studies, the newest first."""
         with self.place.index.connect() as conn:
             return views.studies(conn)
 
     def study(self) -> views.StudyRow:
-        """The only study."""
+        """Give the only study."""
         (only,) = self.studies()
         return only
 
     def instances(self) -> dict[str, Any]:
-        """All rows, by id."""
+        """Give all rows, by id."""
         with self.place.index.connect() as conn:
             return {row.id: row for row in conn.execute(select(instance))}
 
     def states(self) -> dict[str, str]:
-        """All states, by id."""
+        """Give all states, by id."""
         return {name: row.state for name, row in self.instances().items()}
 
     def events(self, study_id: str | None = None) -> list[str]:
-        """A study's timeline."""
+        """Give a study's timeline."""
         with self.place.index.connect() as conn:
             return [one.name for one in views.timeline(conn, study_id or self.study().study)]
 
     def conservation(self) -> dict[str, int]:
-        """The eight counts."""
+        """Give the eight counts."""
         arrived = len(list(self.inbox.arrived.glob("*.dcm")))
         with self.place.index.connect() as conn:
             return views.conservation(conn, arrived)
 
     def releases(self) -> list[str]:
-        """The names in releases/."""
+        """Give the names in releases/."""
         return sorted(path.name for path in self.outbox.releases.iterdir())
 
 
@@ -233,7 +234,7 @@ def make_door(
 
 @pytest.fixture
 def door(make_door: Callable[..., Door]) -> Door:
-    """A node with quiet time 10 s."""
+    """Make a node with a quiet time of 10 s."""
     return make_door()
 
 
