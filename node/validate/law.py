@@ -1,0 +1,169 @@
+"""What may lawfully become of a value, a sequence, or an attribute that is gone.
+
+PS3.15 E.1.1 and Table E.1-1a. Any lawful resolution of a compound action is accepted: what the Type
+needs, or something stronger (a dummy where the attribute could have gone), never something weaker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from node.profile.actions import Action, Option, Rule
+from node.validate import charset, results
+from node.validate.findings import Severity
+from node.validate.places import Origin, Where
+from node.validate.reader import Element
+from node.validate.results import Pair
+from node.validate.secrets import TEXT
+
+if TYPE_CHECKING:
+    from node.validate.walk import Walk
+
+_TEMPORAL = frozenset({"DA", "DT", "TM"})
+_GOING = frozenset({Action.X, Action.Z, Action.D})
+
+
+def recurses(rule: Rule) -> bool:
+    """Tell whether a sequence may stay with its items treated: K and C always, U to remap."""
+    return not _GOING.issuperset(rule.actions)
+
+
+def origin_of(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> Origin:
+    """Judge a value by its rule."""
+    actions = rule.actions
+    if results.is_empty(pair.output):
+        empties = results.is_empty(pair.source) or _may_be_empty(walk, rule, pair, where)
+        return Origin.PROVEN if empties else Origin.STRAY
+    if Action.K in actions and results.is_kept(pair):
+        return Origin.KEPT
+    if Action.U in actions and pair.output.vr == "UI" and results.is_remapped(pair, walk.patient):
+        return Origin.PROVEN
+    if Action.C in actions:
+        origin = _origin_of_cleaned(walk, pair)
+        if origin is not Origin.STRAY:
+            return origin
+    if _may_be_dummy(walk, rule, pair, where) and results.is_dummy(pair):
+        return Origin.WRITTEN
+    return Origin.STRAY
+
+
+def _may_be_empty(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> bool:
+    kind = walk.type_of(where, pair.output.tag)
+    if kind == "1":
+        return False
+    if Action.C in rule.actions:
+        return pair.output.vr in TEXT or results.is_unparsable(pair)
+    return Action.Z in rule.actions or (Action.X in rule.actions and kind == "2")
+
+
+def _may_be_dummy(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> bool:
+    if Action.D in rule.actions or Action.Z in rule.actions:
+        return True
+    kind = walk.type_of(where, pair.output.tag)
+    if Action.C in rule.actions:
+        return kind == "1"
+    return Action.X in rule.actions and kind != "3"
+
+
+def _origin_of_cleaned(walk: Walk, pair: Pair) -> Origin:
+    """C: a date is shifted, a UID remapped, a text cleaned, anything else kept."""
+    vr = pair.output.vr
+    options = walk.recipe.profile.options
+    if vr in _TEMPORAL:
+        if results.is_shifted(pair, walk.patient):
+            return Origin.PROVEN
+        full = Option.RETAIN_LONGITUDINAL_FULL_DATES in options
+        return Origin.KEPT if full and results.is_kept(pair) else Origin.STRAY
+    if vr == "UI":
+        if Option.RETAIN_UIDS in options and results.is_kept(pair):
+            return Origin.KEPT
+        return Origin.PROVEN if results.is_remapped(pair, walk.patient) else Origin.STRAY
+    if vr in TEXT:
+        cleaned = results.is_cleaned(pair, walk.patient_words)
+        return Origin.WRITTEN if cleaned else Origin.STRAY
+    return Origin.KEPT if results.is_kept(pair) else Origin.STRAY
+
+
+def origin_of_sequence(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> Origin:
+    """Judge a sequence whose items are not the original's: empty, or dummies throughout."""
+    if results.is_empty(pair.output):
+        empties = results.is_empty(pair.source) or _may_be_empty(walk, rule, pair, where)
+        return Origin.PROVEN if empties else Origin.STRAY
+    if _may_be_dummy(walk, rule, pair, where) and is_dummy_sequence(pair.output):
+        return Origin.WRITTEN
+    return Origin.STRAY
+
+
+def is_dummy_sequence(element: Element) -> bool:
+    """Tell whether every value in a sequence's items is a dummy or a code."""
+    for item in element.items or ():
+        for inner in item:
+            if inner.items is not None:
+                if not is_dummy_sequence(inner):
+                    return False
+            elif inner.value and not results.is_dummy_value(inner.vr, inner.value.strip(b" \0")):
+                return False
+    return not element.value or element.items is not None
+
+
+def check_absent(
+    walk: Walk, rule: Rule, element: Element, where: Where | None, before: tuple[str, ...]
+) -> None:
+    """See that an attribute which is gone was allowed to go."""
+    actions = rule.actions
+    if results.is_empty(element) or actions == (Action.X,):
+        return
+    if Action.C in actions and _cleans_to_nothing(walk, element, before):
+        actions = (*actions, Action.X)
+    if rule.verb in ("remove", "empty"):
+        return
+    kind = walk.type_of(where, element.tag)
+    if Action.X not in actions:
+        walk.report(
+            Severity.INVALID,
+            where,
+            element.tag,
+            f"The profile wants {rule.code} here, but the attribute is gone.",
+        )
+    elif kind != "3":
+        walk.report(
+            Severity.INVALID,
+            where,
+            element.tag,
+            f"Type {kind} in this IOD and present in the original, but gone.",
+        )
+
+
+def _cleans_to_nothing(walk: Walk, element: Element, before: tuple[str, ...]) -> bool:
+    """Tell whether cleaning may leave nothing of a value."""
+    if element.vr not in _TEMPORAL:
+        return element.vr != "UI" and element.items is None
+    gone = element._replace(value=b"")
+    return results.is_unparsable(Pair(element, gone, before, before)) or not walk.patient.days
+
+
+def report_stray(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> None:
+    """Say that a value is not what its rule allows: a leak if it is still the original's."""
+    tag = pair.output.tag
+    same = pair.output.items is not None or results.is_kept(pair)
+    if results.is_empty(pair.output):
+        walk.report(Severity.INVALID, where, tag, f"Empty, but the profile wants {rule.code} here.")
+    elif same and rule.actions != (Action.K,):
+        walk.report(
+            Severity.LEAK,
+            where,
+            tag,
+            f"Still the original's value, though the profile wants {rule.code} here.",
+        )
+    else:
+        walk.report(
+            Severity.INVALID,
+            where,
+            tag,
+            f"Not a lawful result of {rule.code} upon the original's value.",
+        )
+
+
+def decoded(element: Element, declared: tuple[str, ...]) -> str:
+    """Give an element's value as text without padding."""
+    return charset.decode(element.value, declared).strip(" \0")

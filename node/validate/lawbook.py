@@ -1,0 +1,38 @@
+"""The profile's answer for an attribute where it stands.
+
+A private attribute's rule depends on the creator that its item names for the block (PS3.5 7.8.1).
+"""
+
+from __future__ import annotations
+
+from node.profile.actions import Rule, rule
+from node.profile.profile import Profile
+from node.validate.reader import Item
+
+#: A private element whose item names no creator for its block: nobody can say what it is.
+UNOWNED = rule("X", "structural")
+_FIRST_CREATOR, _LAST_CREATOR = 0x10, 0xFF
+
+
+def is_private(tag: int) -> bool:
+    """Tell whether the group is odd."""
+    return bool(tag >> 16 & 1)
+
+
+def is_creator(tag: int) -> bool:
+    """Tell whether the element reserves a private block."""
+    return is_private(tag) and _FIRST_CREATOR <= tag & 0xFFFF <= _LAST_CREATOR
+
+
+def creator_of(item: Item, tag: int) -> str:
+    """Give the creator of the block that an element is in; empty if its item names none."""
+    block = tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8
+    return item.value(block).decode("latin_1").strip(" \0")
+
+
+def rule_of(profile: Profile, item: Item, tag: int, vr: str) -> Rule:
+    """Give the rule of an attribute at its place; one in no private block must go."""
+    if not is_private(tag):
+        return profile.public(tag, vr)
+    creator = creator_of(item, tag)
+    return profile.private(tag >> 16, creator, tag & 0xFF, vr) if creator else UNOWNED

@@ -1,0 +1,58 @@
+"""Whether the output says of itself what was done, and no more (PS3.15 E.1.1, E.2, CID 7050)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from node.profile.profile import Profile
+from node.validate.findings import Finding, Severity, tag_path
+from node.validate.reader import Item
+from node.validate.special import IDENTITY_REMOVED, LONGITUDINAL, METHOD, METHOD_CODES
+
+_CODE_VALUE, _SCHEME = 0x00080100, 0x00080102
+#: By this the method's text is known as ours (0012,0063).
+_OUR_NAME = b"deid-node"
+
+
+def check_markers(source: Item, output: Item, profile: Profile) -> Iterator[Finding]:
+    """Compare the markers with what the profile does; what the original said before stays."""
+    if _value(output, IDENTITY_REMOVED) != b"YES":
+        yield _finding(IDENTITY_REMOVED, "Patient Identity Removed does not say YES.")
+    before, after = _values(source, METHOD), _values(output, METHOD)
+    if after[: len(before)] != before:
+        yield _finding(METHOD, "An earlier method is gone.")
+    ours = after[len(before) :] or after
+    if not any(_OUR_NAME in value.lower() for value in ours):
+        yield _finding(METHOD, "De-identification Method does not name us.")
+    if len(ours) > 1 and before:
+        yield _finding(METHOD, "De-identification Method says more than the earlier and ours.")
+    claimed, wanted = _codes(output), _codes(source) | _profile_codes(profile)
+    if missing := wanted - claimed:
+        yield _finding(METHOD_CODES, f"{len(missing)} of CID 7050's codes are missing.")
+    if untrue := claimed - wanted:
+        yield _finding(METHOD_CODES, f"Claims {len(untrue)} codes that the profile does not do.")
+    if _value(output, LONGITUDINAL) != profile.longitudinal.encode():
+        yield _finding(LONGITUDINAL, f"Should say {profile.longitudinal}.")
+
+
+def _finding(tag: int, explanation: str) -> Finding:
+    return Finding("markers", Severity.INVALID, tag_path("", tag), explanation)
+
+
+def _value(item: Item, tag: int) -> bytes:
+    return item.value(tag).strip(b" \0")
+
+
+def _values(item: Item, tag: int) -> list[bytes]:
+    value = _value(item, tag)
+    return [part.strip(b" \0") for part in value.split(b"\\")] if value else []
+
+
+def _codes(dataset: Item) -> set[tuple[bytes, bytes]]:
+    sequence = dataset.by_tag.get(METHOD_CODES)
+    items = sequence.items or () if sequence else ()
+    return {(_value(item, _SCHEME), _value(item, _CODE_VALUE)) for item in items}
+
+
+def _profile_codes(profile: Profile) -> set[tuple[bytes, bytes]]:
+    return {(item.scheme.encode(), item.value.encode()) for item in profile.code_items()}

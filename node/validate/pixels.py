@@ -1,0 +1,180 @@
+"""Whether the pixel data is the original's, to the byte, and exactly as long as the image says.
+
+Native data is compared chunk by chunk; of an original longer than its image only the image counts.
+Encapsulated data is compared frame by frame after comments were stripped from both. Where the
+output is in another transfer syntax, both are decoded and the pixels compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from node.validate import codestream, decoded
+from node.validate.findings import Finding, Severity
+from node.validate.reader import BULK, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Element, Item, Parsed
+
+_SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
+_ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
+_HIGH_BIT, _SIGNED = 0x00280102, 0x00280103
+_FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
+_NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, "1.2.840.10008.1.2.1.99"})
+#: Bytes that Big Endian turns round, by VR.
+_SWAPS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8}
+_CHUNK = 1 << 16  # bytes: two of them stay in the cache
+
+
+def check_pixels(
+    source: Parsed, output: Parsed, source_path: Path, output_path: Path
+) -> Iterator[Finding]:
+    """Compare pixel data of any kind; nothing to compare is fine if neither has any."""
+    for tag in sorted(BULK):
+        before, after = source.dataset.by_tag.get(tag), output.dataset.by_tag.get(tag)
+        if before is None and after is None:
+            continue
+        if before is None or after is None:
+            yield _invalid("Pixel data is gone." if before else "Pixel data appeared.")
+        elif is_transcoded(source, output):
+            if after.fragments is None:
+                yield from _check_length(output, after)
+            if not decoded.are_equal(source_path, output_path):
+                yield _invalid("Transcoded, and the decoded pixels differ.")
+            if after.fragments is not None:
+                yield from _check_remarks(output, after)
+        elif before.fragments is not None and after.fragments is not None:
+            yield from _check_frames(source, output, before, after)
+        elif before.fragments is None and after.fragments is None:
+            yield from _check_native(source, output, before, after)
+        else:
+            yield _invalid("Encapsulated and native do not fit their transfer syntaxes.")
+
+
+def is_transcoded(source: Parsed, output: Parsed) -> bool:
+    """Tell whether the pixel data was written in another compression."""
+    return source.syntax != output.syntax and not {source.syntax, output.syntax} <= _NATIVE
+
+
+def _invalid(explanation: str, severity: Severity = Severity.INVALID) -> Finding:
+    return Finding("pixels", severity, "(7FE0,0010)", explanation)
+
+
+def number(parsed: Parsed, tag: int, default: int = 0) -> int:
+    """Give an unsigned short of the data set."""
+    value = parsed.dataset.value(tag)[:2]
+    order = "big" if parsed.big_endian else "little"
+    return int.from_bytes(value, order) if value else default  # type: ignore[arg-type]
+
+
+def frame_count(dataset: Item) -> int:
+    """Give Number of Frames; 1 where it is absent or unreadable."""
+    value = dataset.value(_FRAMES).strip(b" \0")
+    return int(value) if value.isdigit() else 1
+
+
+def _expected_length(parsed: Parsed, tag: int) -> int:
+    """Compute the length in bytes that PS3.3 C.7.6.3 and PS3.5 8.1 give, without padding."""
+    samples = number(parsed, _SAMPLES, 1)
+    pixels = number(parsed, _ROWS) * number(parsed, _COLUMNS) * frame_count(parsed.dataset)
+    bits = pixels * samples * _FLOAT_BITS.get(tag, number(parsed, _ALLOCATED))
+    if parsed.dataset.value(_PHOTOMETRIC).strip(b" \0") == b"YBR_FULL_422":
+        bits = bits * 2 // 3
+    return ceil(bits / 8)
+
+
+def _check_length(output: Parsed, after: Element) -> Iterator[Finding]:
+    length = _expected_length(output, after.tag)
+    if after.length != length + length % 2:
+        yield _invalid("Pixel data is not as long as the image.")
+    elif length % 2 and output.data[after.start + length] != 0:
+        yield _invalid("The padding byte of the pixel data is not zero.")
+
+
+def _check_native(
+    source: Parsed, output: Parsed, before: Element, after: Element
+) -> Iterator[Finding]:
+    yield from _check_length(output, after)
+    length = min(_expected_length(output, after.tag), after.length)
+    if before.length < length:
+        yield _invalid("Pixel data is longer than the original's.")
+        return
+    width = _SWAPS.get(before.vr, 1) if source.big_endian else 1
+    a, b = before.start, after.start
+    data, twin = source.data, output.data
+    for at in range(0, length, _CHUNK):
+        size = min(_CHUNK, length - at)
+        was, now = data[a + at : a + at + size], twin[b + at : b + at + size]
+        if was != now and (width > 1 or not _is_masked(output, was, now)):
+            if width > 1 and _swapped(was, width) == now:
+                continue
+            yield _invalid("Pixel data is not the original's.")
+            return
+
+
+def _swapped(value: bytes, width: int) -> bytes:
+    swapped = bytearray(len(value))
+    for byte in range(width):
+        swapped[byte::width] = value[width - 1 - byte :: width]
+    return bytes(swapped)
+
+
+def _is_masked(output: Parsed, was: bytes, now: bytes) -> bool:
+    """Tell whether only bits outside the stored ones were cleared (overlays lay in them)."""
+    allocated, stored = number(output, _ALLOCATED), number(output, _STORED)
+    if allocated not in (8, 16) or stored >= allocated:
+        return False
+    low = max(number(output, _HIGH_BIT, stored - 1) - stored + 1, 0)
+    mask = ((1 << stored) - 1) << low
+    kind = np.dtype(f"<u{allocated // 8}")
+    return np.array_equal(np.frombuffer(was, kind) & mask, np.frombuffer(now, kind))
+
+
+def _check_frames(
+    source: Parsed, output: Parsed, before: Element, after: Element
+) -> Iterator[Finding]:
+    was, now = _frames(source, before), _frames(output, after)
+    if [codestream.strip(frame).rstrip(b"\0") for frame in was] != [
+        codestream.strip(frame).rstrip(b"\0") for frame in now
+    ]:
+        yield _invalid("A frame's codestream is not the original's.")
+    yield from _check_remarks(output, after)
+
+
+def _check_remarks(output: Parsed, after: Element) -> Iterator[Finding]:
+    for index, frame in enumerate(_frames(output, after)):
+        if remark := codestream.remarks(frame):
+            yield _invalid(f"Frame {index + 1} carries {remark}.", Severity.LEAK)
+    yield from _check_offsets(output, after)
+
+
+def _frames(parsed: Parsed, element: Element) -> list[bytes]:
+    """Join the fragments of each frame: a codestream's start begins a new one."""
+    fragments = [
+        parsed.data[start : start + length] for start, length in (element.fragments or ())[1:]
+    ]
+    if len(fragments) == frame_count(parsed.dataset):
+        return fragments
+    frames: list[bytes] = []
+    for fragment in fragments:
+        starts = fragment[:2] in (codestream.JPEG_START, codestream.J2K_START)
+        if starts or not frames:
+            frames.append(fragment)
+        else:
+            frames[-1] += fragment
+    return frames
+
+
+def _check_offsets(output: Parsed, after: Element) -> Iterator[Finding]:
+    """See that the Basic Offset Table holds offsets of fragments and nothing else (PS3.5 A.4)."""
+    fragments = after.fragments or ()
+    if not fragments:
+        yield _invalid("Encapsulated pixel data without a Basic Offset Table item.")
+        return
+    start, length = fragments[0]
+    first = start + length
+    lawful = {position - 8 - first for position, _ in fragments[1:]}
+    table = memoryview(output.data[start : start + length - length % 4]).cast("I")
+    if length % 4 or not lawful.issuperset(table):
+        yield _invalid("The Basic Offset Table points at no fragment.")

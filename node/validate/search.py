@@ -1,0 +1,238 @@
+"""Whether values of the original are found again in the output.
+
+Two nets. Each output value that the key does not prove is split into words, dates and UIDs and
+compared with the secrets. And the whole header (all bytes but the pixel data; NULs taken out, so
+that UTF-16 reads as one byte per character; ASCII in lower case) is searched for strong words, dates and
+UIDs as bytes, whatever the attribute, VR or encoding they hide in.
+
+What a hit means depends on where it is (`places.Origin`) and on the secret's rank:
+
+- in a value that was written new, any strong secret is a leak. Words known to be safe are not (they
+  are what cleaning leaves), unless they are the patient's own;
+- in a value that is kept as it was, a strong word of the patient's is a leak; if the word is also
+  known to be safe, or the value is a code or the equipment's name (a patient named CHEST, and Body
+  Part CHEST), it is probably chance: a person decides (HOLD). A weak one is noted. Other people's
+  and places' words are a leak too, and chance is only noted;
+- dates and UIDs are leaks anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from node.profile.vocabulary import Standing, standing
+from node.validate import charset, words
+from node.validate.findings import Finding, Severity
+from node.validate.places import Origin, Place, Where, path
+from node.validate.reader import BULK, Buffer, Element, Item, Parsed
+from node.validate.secrets import Rank, Secrets
+
+#: Manufacturer, model, version: their words are products, and people have such names too.
+_EQUIPMENT = frozenset(
+    {0x00080070, 0x00081090, 0x00181016, 0x00181018, 0x00181019, 0x00181020, 0x00189524, 0x00189525}
+)
+_LOWER = bytes(range(256)).lower()
+_MANY = 48  # UIDs beyond which one pass for all is cheaper than one for each
+_ANY_UID = re.compile(rb"[0-2](?:\.\d+){3,}")
+#: Not among the places although their bytes match: empty, keyed, shifted or a plain number.
+_PROVEN_BY_LAW = frozenset(
+    {
+        "AE",
+        "AS",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "IS",
+        "LO",
+        "LT",
+        "PN",
+        "SH",
+        "ST",
+        "TM",
+        "UC",
+        "UI",
+        "UR",
+        "UT",
+    }
+)
+_DATE_DIGITS = 8
+_BINARY = frozenset({"OB", "OW", "UN"})
+_WHAT = {
+    Rank.PATIENT: "the patient's name, ID or contact",
+    Rank.IDENTITY: "a name, ID or place in the original",
+    Rank.OTHER: "a description, comment or private text of the original",
+}
+
+
+def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
+    """Search each place's value for words, dates and UIDs of the original."""
+    others: frozenset[str] | None = None
+    known = secrets.words.keys()
+    for place in places:
+        value = place.element.value
+        if place.element.vr in _BINARY:
+            value = value.replace(b"\0", b" ")[: 1 << 16]
+        text = charset.decode(value, place.charset)
+        found = words.words(text)
+        if not known.isdisjoint(found):
+            for word in known & found:
+                yield from _judge_word(place, word, secrets.words[word])
+        if place.origin is not Origin.KEPT:
+            if others is None:
+                others = secrets.other_words()
+            if any(_is_unsafe(word) for word in others & found):
+                yield _finding(place, Severity.LEAK, "Says a word of " + _WHAT[Rank.OTHER] + ".")
+        if secrets.dates & words.dates(text):
+            yield _finding(place, Severity.LEAK, "Says a date of the original.")
+        if secrets.uids & words.uids(text):
+            yield _finding(place, Severity.LEAK, "Holds a UID of the original.")
+
+
+def _judge_word(place: Place, word: str, rank: Rank) -> Iterator[Finding]:
+    chance = not _is_unsafe(word) or _is_code_or_product(place)
+    patient = rank is Rank.PATIENT
+    if not words.is_strong(word):
+        if place.origin is not Origin.KEPT and patient and not chance:
+            yield _finding(place, Severity.LEAK, f"Says a short word of {_WHAT[rank]}.")
+        elif patient:
+            yield _finding(
+                place,
+                Severity.NOTE,
+                f"Says a short word that is also in {_WHAT[rank]}: most likely chance.",
+            )
+    elif place.origin is not Origin.KEPT:
+        if patient or not chance:
+            yield _finding(place, Severity.LEAK, f"Says a word of {_WHAT[rank]}.")
+    elif not chance:
+        yield _finding(place, Severity.LEAK, f"Kept, but it says a word of {_WHAT[rank]}.")
+    else:
+        yield _finding(
+            place, Severity.HOLD if patient else Severity.NOTE,
+            f"Kept, and it says a word that is also in {_WHAT[rank]}. It is a code, a product or a "
+            "common term, so this may be chance: somebody should look.",
+        )  # fmt: skip
+
+
+def _is_code_or_product(place: Place) -> bool:
+    return place.element.vr == "CS" or place.element.tag in _EQUIPMENT
+
+
+def _is_unsafe(word: str) -> bool:
+    return standing(word) is Standing.UNKNOWN
+
+
+def _finding(place: Place, severity: Severity, explanation: str) -> Finding:
+    return Finding("search", severity, path(place.where, place.element.tag), explanation)
+
+
+def search_bytes(output: Parsed, secrets: Secrets, places: list[Place]) -> Iterator[Finding]:
+    """Search the header's bytes; hits in values that the key proves are chance, others are not."""
+    header = _header(output)
+    squeezed = header.translate(_LOWER, b"\0")
+    hits = [needle for needle in _needles(secrets) if needle in squeezed]
+    hits += _uid_hits(squeezed, secrets.uids)
+    if not hits:
+        return
+    judged = {(place.element.start, place.element.length): place for place in places}
+    elements = list(_leaves(output.dataset, None))
+    for needle in hits:
+        yield from _judge_hit(output, needle, elements, judged)
+
+
+def _header(output: Parsed) -> bytes:
+    """Give all bytes of the file but the pixel data's."""
+    bulk = [output.dataset.by_tag[tag] for tag in BULK if tag in output.dataset.by_tag]
+    if not bulk:
+        return output.data[:]
+    start, end = bulk[0].start, bulk[0].start + bulk[0].length
+    return output.data[:start] + output.data[end:]
+
+
+def _needles(secrets: Secrets) -> Iterator[bytes]:
+    for word, rank in secrets.words.items():
+        if rank and len(word) >= words.SUBSTRING_LENGTH and word.isascii():
+            yield word.encode()
+    yield from secrets.encoded
+    for date in secrets.dates:
+        yield date.encode()
+
+
+def _uid_hits(squeezed: bytes, uids: set[str]) -> list[bytes]:
+    if len(uids) > _MANY:
+        present = {uid.decode() for uid in _ANY_UID.findall(squeezed)}
+        return [uid.encode() for uid in uids & present]
+    return [uid.encode() for uid in uids if len(uid) > words.SUBSTRING_LENGTH
+            and uid.encode() in squeezed]  # fmt: skip
+
+
+def _judge_hit(
+    output: Parsed,
+    needle: bytes,
+    elements: list[tuple[Element, Where | None]],
+    judged: dict[tuple[int, int], Place],
+) -> Iterator[Finding]:
+    pattern = re.compile(rb"\0*".join(re.escape(bytes([byte])) for byte in needle), re.IGNORECASE)
+    first = elements[0][0].start if elements else 0
+    for match in pattern.finditer(output.data, first):
+        start, end = match.span()
+        if needle.isdigit() and not _stands_alone(output.data, start, end, needle):
+            continue
+        owner = next(
+            ((element, where) for element, where in elements
+             if element.start < end and start < element.start + element.length), None,
+        )  # fmt: skip
+        if owner is None:
+            yield Finding(
+                "bytes",
+                Severity.LEAK,
+                f"offset {start}",
+                "Bytes outside every value repeat a value of the original.",
+            )
+        elif owner[0].vr in _PROVEN_BY_LAW and (owner[0].start, owner[0].length) not in judged:
+            continue
+        elif owner[0].start <= start and end <= owner[0].start + owner[0].length:
+            yield from _judge_bytes(*owner, needle, judged)
+
+
+def _stands_alone(data: Buffer, start: int, end: int, needle: bytes) -> bool:
+    """Tell whether digits are a number of their own; a date may be followed by its time."""
+    before, after = data[start - 1 : start], data[end : end + 1]
+    dated = len(needle) == _DATE_DIGITS
+    return not (before.isdigit() and before != b"0") and (dated or not after.isdigit())
+
+
+def _judge_bytes(
+    element: Element,
+    where: Where | None,
+    needle: bytes,
+    judged: dict[tuple[int, int], Place],
+) -> Iterator[Finding]:
+    place = judged.get((element.start, element.length))
+    place = place or Place(Origin.WRITTEN, element, where, ("",))
+    text = words.words(charset.decode(element.value, place.charset))
+    word = needle.decode("latin_1")
+    within = [longer for longer in text if word in longer]
+    if word in within:
+        return  # a whole word: judged with its place
+    if within and not any(_is_unsafe(longer) for longer in within):
+        yield _finding(
+            place, Severity.NOTE, "A common term contains a word of the original: probably chance."
+        )
+    elif place.origin is Origin.KEPT and _is_code_or_product(place):
+        yield _finding(
+            place,
+            Severity.NOTE,
+            "A code or product contains a word of the original: probably chance.",
+        )
+    else:
+        yield _finding(place, Severity.LEAK, "The bytes of this value repeat one of the original.")
+
+
+def _leaves(item: Item, where: Where | None) -> Iterator[tuple[Element, Where | None]]:
+    for element in item:
+        if element.items is None:
+            yield element, where
+        for index, inner in enumerate(element.items or ()):
+            yield from _leaves(inner, Where(where, element.tag, index))

@@ -1,0 +1,157 @@
+"""What of an original must not be found again: its secrets.
+
+Every value that the profile does not keep is a secret of one rank, at every depth, in removed
+sequences and private blocks too:
+
+PATIENT   the patient's names, IDs and contacts (group 0010): what the node exists to hide;
+IDENTITY  all other names (PN anywhere), IDs, places, stations, serial numbers: the text
+          attributes of Table E.1-1 that no cleaning of descriptors may keep;
+OTHER     descriptions, comments, private and unlisted text. A description says little by itself
+          and shares its words with what is kept: compared only with text that was written new.
+
+Beside words there are the instance UIDs and the dates. Codes (CS, AS) and numbers say something
+only at their own place, where `law` compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
+
+from node.profile.actions import Action
+from node.profile.profile import Profile
+from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
+from node.validate import charset, words
+from node.validate.lawbook import rule_of
+from node.validate.pseudonyms import REGISTERED
+from node.validate.reader import Element, Item
+
+TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+SPECIFIC_CHARACTER_SET = 0x00080005
+_PATIENT_GROUP = 0x0010
+_CLEAN_DESCRIPTORS = confidentiality_columns().index("clean-descriptors")
+#: Of group 0010: what is said of many people alike is not a name of the patient.
+_COMMON = frozenset({0x00100021, 0x00100024, 0x00102160, 0x00102161, 0x001021A0, 0x001021F0})
+MAX_TEXT = 4096  # bytes of an opaque value in which words are looked for
+
+
+class Rank(IntEnum):
+    """How much a secret matters; the higher one answers where two values share a word."""
+
+    OTHER = 0
+    IDENTITY = 1
+    PATIENT = 2
+
+
+@dataclass(slots=True)
+class Secrets:
+    """The secrets of one instance. Words are folded (see `words`), dates are YYYYMMDD."""
+
+    words: dict[str, Rank] = field(default_factory=dict)
+    uids: set[str] = field(default_factory=set)
+    dates: set[str] = field(default_factory=set)
+    #: Encoded forms that a search of raw bytes needs beyond the folded words (other scripts).
+    encoded: dict[bytes, Rank] = field(default_factory=dict)
+    #: Words of IDENTITY attributes that an option keeps: no secrets of that rank.
+    kept: set[str] = field(default_factory=set)
+    #: Values of rank OTHER with their character sets, split only when something must be compared.
+    others: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
+
+    def other_words(self) -> frozenset[str]:
+        """Give the strong words of descriptions, comments, private and unlisted text."""
+        found: set[str] = set()
+        for value, declared in self.others:
+            found.update(words.value_words(value[:MAX_TEXT].replace(b"\0", b" "), declared))
+        return frozenset(word for word in found if words.is_strong(word))
+
+
+@cache
+def rank_of(tag: int, vr: str) -> Rank:
+    """Rank the text of an attribute."""
+    if tag >> 16 == _PATIENT_GROUP and tag not in _COMMON and (vr == "PN" or _names(tag)):
+        return Rank.PATIENT
+    return Rank.IDENTITY if vr == "PN" or _names(tag) else Rank.OTHER
+
+
+def _names(tag: int) -> bool:
+    row = None if tag >> 16 & 1 else confidentiality_row(tag)
+    return row is not None and not row[_CLEAN_DESCRIPTORS]
+
+
+def collect(dataset: Item, profile: Profile, assumed: str) -> Secrets:
+    """Collect the secrets of an original. `assumed`: the character set where none is declared."""
+    secrets = Secrets()
+    declared = dataset.value(SPECIFIC_CHARACTER_SET) or assumed.encode()
+    _collect_item(dataset, profile, charset.terms(declared), secrets)
+    for word in secrets.kept:
+        if secrets.words.get(word) == Rank.IDENTITY:
+            del secrets.words[word]
+    return secrets
+
+
+def _collect_item(
+    item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
+) -> None:
+    for element in item:
+        vr, value = element.vr, element.value
+        if element.items is not None:
+            for inner in element.items:
+                own = inner.value(SPECIFIC_CHARACTER_SET)
+                _collect_item(inner, profile, charset.terms(own) if own else declared, secrets)
+        elif value and (vr in TEXT or vr in _SPOKEN):
+            _collect_value(element, item, profile, declared, secrets)
+
+
+_SPOKEN = frozenset({"DA", "DT", "UI", "UN", "OB"})
+
+
+def _collect_value(
+    element: Element, item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
+) -> None:
+    tag, vr, value = element[:3]
+    actions = rule_of(profile, item, tag, vr).actions
+    if actions == (Action.K,):
+        if vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
+            secrets.kept |= words.value_words(value, declared)
+    elif vr == "UI":
+        if uid_roles().get(tag) != "definition":
+            secrets.uids.update(_instance_uids(value))
+    elif vr in ("DA", "DT"):
+        secrets.dates |= words.dates(charset.decode(value, declared))
+    elif vr in TEXT and rank_of(tag, vr):
+        _add_words(value, rank_of(tag, vr), declared, secrets)
+    else:
+        secrets.others.append((value, declared))
+
+
+def _instance_uids(value: bytes) -> list[str]:
+    return [
+        uid.decode("latin_1")
+        for uid in value.rstrip(b"\0 ").split(b"\\")
+        if uid and not uid.startswith(REGISTERED)
+    ]
+
+
+def _add_words(value: bytes, rank: Rank, declared: tuple[str, ...], secrets: Secrets) -> None:
+    text = charset.decode(value, declared)
+    for word in words.secret_words(text):
+        if secrets.words.get(word, Rank.OTHER) < rank:
+            secrets.words[word] = rank
+    if not value.isascii() or b"\x1b" in value:
+        for encoded in _encodings(text):
+            secrets.encoded[encoded] = rank
+
+
+def _encodings(text: str) -> set[bytes]:
+    """Give how the words of other scripts lie in raw bytes, as `search` prepares those."""
+    found = set()
+    for word in words.components(text):
+        if word.isascii() or not words.is_strong(word):
+            continue
+        for form in {word, word.upper(), word.lower(), word.title()}:
+            for codec in ("utf_8", "latin_1", "utf_16_le", "utf_16_be", "shift_jis", "euc_kr"):
+                encoded = form.encode(codec, "ignore").translate(None, b"\0").lower()
+                if len(encoded) >= words.STRONG_LENGTH:
+                    found.add(encoded)
+    return found

@@ -1,0 +1,246 @@
+"""Source and output side by side: each attribute is taken to the law that its rule asks for.
+
+The law itself is in `law` (values and sequences) and `special` (pseudonyms, markers, sites' rules).
+What the key does not prove becomes a `Place` to be searched for the original's values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from node.profile.actions import Action, Rule
+from node.profile.iod import type_of
+from node.profile.recipe import Recipe
+from node.validate import charset, content, law, special
+from node.validate.findings import Finding, Severity
+from node.validate.lawbook import creator_of, is_creator, is_private, rule_of
+from node.validate.places import Origin, Place, Where, path
+from node.validate.reader import BULK, Element, Item
+from node.validate.results import Pair, Patient, is_lawful_vr
+from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT
+
+_ONLY_KEPT = (Action.K,)
+#: Values of these VRs are numbers if they hold nothing but these characters; else they are text.
+_DIGITS = {
+    "DS": b"0123456789+-.eE \\\0", "IS": b"0123456789+- \\\0", "DA": b"0123456789. \\\0",
+    "TM": b"0123456789.: \\\0", "DT": b"0123456789.+- \\\0", "AS": b"0123456789DWMY \\\0",
+}  # fmt: skip
+_SEARCHED = TEXT | {"CS", "OB", "OW", "UN"}
+
+
+@dataclass(slots=True)
+class Walk:
+    """What the walk knows, and what it has found so far."""
+
+    recipe: Recipe
+    patient: Patient
+    #: Issuer of Patient ID that stands for the whole data set.
+    issuer: str
+    patient_words: frozenset[str]
+    sop_class_uid: str
+    present: dict[int, Element]
+    big_endian: bool = False
+    transcoded: bool = False
+    findings: list[Finding] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+    def report(self, severity: Severity, where: Where | None, tag: int, explanation: str) -> None:
+        """Add a finding of this check."""
+        self.findings.append(Finding("law", severity, path(where, tag), explanation))
+
+    def type_of(self, where: Where | None, tag: int) -> str:
+        """Give the Type of an attribute at its place in the instance's IOD: "1", "2" or "3"."""
+        tags = (*where.tags, tag) if where else (tag,)
+        return type_of(self.sop_class_uid, tags, self.present)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """An item and what became of it, where they stand, and the character sets in force."""
+
+    source: Item
+    output: Item
+    where: Where | None
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    #: The rule of the SR content item that this is, or None.
+    concept: Rule | None = None
+
+
+def walk_items(walk: Walk, level: Level) -> None:
+    """Compare an item with what became of it, and everything below."""
+    source, output, where = level.source, level.output, level.where
+    twins = _private_twins(source, output)
+    for tag, element in output.by_tag.items():
+        if is_private(tag):
+            _walk_private(walk, level, element, twins)
+            continue
+        twin = source.by_tag.get(tag)
+        if twin is None:
+            origin = special.origin_of_inserted(walk, element, where, level.after)
+            add_all_places(walk, origin, element, where, level.after)
+        else:
+            rule = walk.recipe.profile.public(tag, element.vr)
+            _walk_pair(walk, level, rule, twin, element)
+    twin_ids = {id(twin) for twin in twins.values()}
+    for tag, element in source.by_tag.items():
+        if tag not in output.by_tag or is_private(tag):
+            if is_creator(tag) or id(element) in twin_ids or tag in BULK:
+                continue
+            rule = rule_of(walk.recipe.profile, source, tag, element.vr)
+            law.check_absent(walk, _with_concept(level, rule, tag), element, where, level.before)
+
+
+def _with_concept(level: Level, rule: Rule, tag: int) -> Rule:
+    """Let an SR content item's concept decide about its value."""
+    if level.concept is not None and tag in content.VALUES:
+        return content.combined(level.concept, rule)
+    return rule
+
+
+def _walk_pair(walk: Walk, level: Level, rule: Rule, twin: Element, element: Element) -> None:
+    tag, where = element.tag, level.where
+    if tag in BULK and where is None:
+        return
+    rule = _with_concept(level, rule, tag)
+    if _is_plainly_kept(rule, twin, element):
+        add_place(walk, Origin.KEPT, element, where, level.after)
+        return
+    pair = Pair(twin, element, level.before, level.after, walk.big_endian)
+    if not is_lawful_vr(pair):
+        walk.report(
+            Severity.INVALID,
+            where,
+            tag,
+            f"The VR {element.vr} is neither the original's nor the dictionary's.",
+        )
+    if tag in special.LAWS and not rule.verb:
+        origin = special.LAWS[tag](walk, rule, pair, level)
+    elif rule.verb:
+        origin = special.origin_by_site_rule(walk, rule, pair, level)
+    elif element.items is None and twin.items is None:
+        origin = law.origin_of(walk, rule, pair, where)
+    else:
+        _walk_sequence(walk, level, rule, pair)
+        return
+    if origin is Origin.STRAY:
+        law.report_stray(walk, rule, pair, where)
+    add_place(walk, origin, element, where, level.after)
+
+
+def _is_plainly_kept(rule: Rule, twin: Element, element: Element) -> bool:
+    """Tell the usual case fast: kept, not a byte changed."""
+    return (
+        rule.actions == _ONLY_KEPT
+        and element.value == twin.value
+        and element.vr == twin.vr
+        and element.items is None
+        and not rule.verb
+        and element.tag not in special.LAWS
+    )
+
+
+def add_place(
+    walk: Walk, origin: Origin, element: Element, where: Where | None, after: tuple[str, ...]
+) -> None:
+    """Have a value searched for the original's values, unless it is proven or a mere number."""
+    if origin is Origin.PROVEN or not element.value:
+        return
+    digits = _DIGITS.get(element.vr)
+    if element.vr in _SEARCHED or (digits and element.value.translate(None, digits)):
+        walk.places.append(Place(origin, element, where, after))
+
+
+def add_all_places(
+    walk: Walk, origin: Origin, element: Element, where: Where | None, after: tuple[str, ...]
+) -> None:
+    """Have an element and everything in its items searched."""
+    add_place(walk, origin, element, where, after)
+    for index, item in enumerate(element.items or ()):
+        own = item.value(SPECIFIC_CHARACTER_SET)
+        for inner in item:
+            add_all_places(
+                walk,
+                origin,
+                inner,
+                Where(where, element.tag, index),
+                charset.terms(own) if own else after,
+            )
+
+
+def _walk_sequence(walk: Walk, level: Level, rule: Rule, pair: Pair) -> None:
+    """Compare the items of a sequence that stays, or see that its items are lawful dummies."""
+    where, tag = level.where, pair.output.tag
+    if law.recurses(rule) and pair.source.items is not None and pair.output.items is not None:
+        concepts = content.concepts(walk.recipe.profile, tag, pair.source.items)
+        matches = content.align(pair.source.items, pair.output.items, concepts)
+        if matches is not None:
+            for index, (before, after) in enumerate(matches):
+                inner = Where(where, tag, index)
+                rule_inside = concepts[before] if concepts else None
+                source, output = pair.source.items[before], pair.output.items[after]
+                walk_items(walk, _level(level, source, output, inner, rule_inside))
+            return
+    origin = law.origin_of_sequence(walk, rule, pair, where)
+    if origin is Origin.STRAY:
+        law.report_stray(walk, rule, pair, where)
+    add_all_places(walk, origin, pair.output, where, level.after)
+
+
+def _level(
+    outer: Level, source: Item, output: Item, where: Where | None, concept: Rule | None
+) -> Level:
+    before, after = source.value(SPECIFIC_CHARACTER_SET), output.value(SPECIFIC_CHARACTER_SET)
+    return Level(
+        source, output, where,
+        charset.terms(before) if before else outer.before,
+        charset.terms(after) if after else outer.after,
+        concept,
+    )  # fmt: skip
+
+
+def _private_twins(source: Item, output: Item) -> dict[int, Element]:
+    """Pair the output's private elements with the source's by creator: blocks may have moved."""
+    wanted = [tag for tag in output.by_tag if is_private(tag) and not is_creator(tag)]
+    if not wanted:
+        return {}
+    known = {
+        (tag >> 16, creator_of(source, tag), tag & 0xFF): element
+        for tag, element in source.by_tag.items()
+        if is_private(tag) and not is_creator(tag)
+    }
+    keys = {tag: (tag >> 16, creator_of(output, tag), tag & 0xFF) for tag in wanted}
+    return {tag: known[key] for tag, key in keys.items() if key in known}
+
+
+def _walk_private(walk: Walk, level: Level, element: Element, twins: dict[int, Element]) -> None:
+    tag, where = element.tag, level.where
+    if is_creator(tag):
+        _check_creator(walk, level, element)
+        return
+    rule = rule_of(walk.recipe.profile, level.output, tag, element.vr)
+    twin = twins.get(tag)
+    if twin is None:
+        walk.report(Severity.INVALID, where, tag, "A private attribute that the original lacks.")
+        add_all_places(walk, Origin.STRAY, element, where, level.after)
+    else:
+        _walk_pair(walk, level, rule, twin, element)
+
+
+def _check_creator(walk: Walk, level: Level, element: Element) -> None:
+    """See that the original names this creator too and something of its block was kept."""
+    group, block = element.tag >> 16, element.tag & 0xFF
+    names = {
+        twin.value.strip(b" \0")
+        for tag, twin in level.source.by_tag.items()
+        if tag >> 16 == group and is_creator(tag)
+    }
+    owns = any(tag >> 16 == group and (tag & 0xFFFF) >> 8 == block for tag in level.output.by_tag)
+    if element.value.strip(b" \0") not in names or not owns:
+        walk.report(
+            Severity.INVALID,
+            level.where,
+            element.tag,
+            "This private creator is not the original's, or owns nothing here.",
+        )
+        add_place(walk, Origin.STRAY, element, level.where, level.after)

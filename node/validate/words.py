@@ -1,0 +1,131 @@
+"""What counts as a word when source values are searched for: the law of tokens.
+
+A value is folded (case, accents; ä is both a and ae) and split into words: runs of letters and
+digits. A hyphenated or spaced value is also one long word. Then
+
+- a **strong** word is at least 4 characters long (2 if it has a character beyond ASCII): finding it
+  is hardly chance. From 5 characters on it is also searched inside longer words and in raw bytes;
+- a **weak** word is shorter, from 2 characters on: looked for as a whole word only, never enough to
+  hold a study ("CT", "Li", "12");
+- one character says nothing and is not searched for.
+
+A date is found in its usual spellings (20200704, 2020-07-04, 4.7.2020, 04/07/20, 4 July 2020,
+July 4, 2020; with day and month either way round), never as a bare year.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from node.validate import charset
+
+STRONG_LENGTH, SUBSTRING_LENGTH, WEAK_LENGTH = 4, 5, 2
+_WORD = re.compile(r"[^\W_]+")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        ("jan january januar", "feb february februar", "mar march märz maerz", "apr april",
+         "may mai", "jun june juni", "jul july juli", "aug august", "sep sept september",
+         "oct october okt oktober", "nov november", "dec december dez dezember"), 1)
+    for name in names.split()
+}  # fmt: skip
+_SPELLED = re.compile(
+    r"(?<!\d)(?:(?P<y>\d{4})(?P<s>[-./ ]?)(?P<m>\d\d?)(?P=s)(?P<d>\d\d?)"
+    r"|(?P<a>\d\d?)[-./ ](?P<b>\d\d?)[-./ ](?P<y2>\d{4}|\d\d)"
+    r"|(?P<d3>\d\d?)(?:st|nd|rd|th)?[-. ]{1,2}(?P<n3>[^\W\d]{3,9})[-., ]{1,2}(?P<y3>\d{4}|\d\d)"
+    r"|(?P<n4>[^\W\d]{3,9})[-. ]{1,2}(?P<d4>\d\d?)(?:st|nd|rd|th)?[-., ]{1,2}(?P<y4>\d{4})"
+    r")(?!\d)|(?<!\d)(?P<dt>\d{8})(?=\d{2,6}(?!\d))"
+)
+_UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}")
+
+
+@lru_cache(1 << 14)
+def fold(text: str) -> str:
+    """Fold case and accents, so that Müller, MULLER and muller are one."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+@lru_cache(1 << 14)
+def words(text: str) -> frozenset[str]:
+    """Give the words of a text, folded, of two or more characters."""
+    found = set(_WORD.findall(fold(text)))
+    if not text.isascii():
+        found.update(_WORD.findall(fold(text.casefold().translate(_UMLAUTS))))
+    return frozenset(word for word in found if len(word) >= WEAK_LENGTH)
+
+
+@lru_cache(1 << 14)
+def value_words(value: bytes, declared: tuple[str, ...]) -> frozenset[str]:
+    """Give the words of an encoded text value."""
+    return words(charset.decode(value, declared))
+
+
+@lru_cache(1 << 12)
+def secret_words(text: str) -> frozenset[str]:
+    """Give the words to search for: those of each value, and each component run together."""
+    found = set(words(text))
+    for component in re.split(r"[\\^=]", text):
+        joined = "".join(_WORD.findall(fold(component)))
+        if len(joined) >= WEAK_LENGTH:
+            found.add(joined)
+    return frozenset(found)
+
+
+def is_strong(word: str) -> bool:
+    """Tell whether meeting the word by chance is unlikely."""
+    return len(word) >= (STRONG_LENGTH if word.isascii() else WEAK_LENGTH)
+
+
+@lru_cache(1 << 14)
+def dates(text: str) -> frozenset[str]:
+    """Give every date that a text spells out, as YYYYMMDD; an ambiguous one in each reading."""
+    if not any(map(str.isdigit, text)):
+        return frozenset()
+    found: set[str] = set()
+    for match in _SPELLED.finditer(fold(text)):
+        found.update(_readings(match.groupdict()))
+    return frozenset(found)
+
+
+def _readings(part: dict[str, str | None]) -> list[str]:
+    if whole := part["dt"]:
+        return [whole]
+    if year := part["y"]:
+        return [_date(year, part["m"], part["d"])]
+    if year := part["y2"]:
+        first, second = part["a"], part["b"]
+        orders = [(second, first), (first, second)]
+        readings = [_date(century, *order) for century in _years(year) for order in orders]
+        if len(year) == 2:  # noqa: PLR2004 -- 20-07-04: the year may come first
+            readings += [_date(century, second, year) for century in _years(first or "")]
+        return readings
+    name = part["n3"] or part["n4"] or ""
+    month = _MONTHS.get(name)
+    day, year = part["d3"] or part["d4"], part["y3"] or part["y4"] or ""
+    return [_date(century, str(month), day) for century in _years(year)] if month else []
+
+
+def _years(year: str) -> list[str]:
+    return [year] if len(year) == 4 else [f"19{year:>02}", f"20{year:>02}"]  # noqa: PLR2004
+
+
+def _date(year: str | None, month: str | None, day: str | None) -> str:
+    return f"{year}{month or '':>02}{day or '':>02}"
+
+
+@lru_cache(1 << 14)
+def uids(text: str) -> frozenset[str]:
+    """Give everything in a text that looks like a UID of four or more components."""
+    return frozenset(_UID.findall(text)) if "." in text else frozenset()
+
+
+def components(text: str) -> frozenset[str]:
+    """Give the words of a text as they are spelled, unfolded."""
+    return frozenset(re.findall(r"[^\W_]+", text))
