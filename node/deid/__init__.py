@@ -1,1 +1,9 @@
-"""To be told."""
+"""The de-identification engine of PS3.15 Annex E: one reader, one decision, one writer.
+
+`engine.deidentify` is the story; docs/pseudonyms.md tells how identities are replaced.
+"""
+
+from node.deid.engine import deidentify
+from node.deid.outcome import Deidentified, Held, NotAccepted, Quarantined
+
+__all__ = ["Deidentified", "Held", "NotAccepted", "Quarantined", "deidentify"]

@@ -1,0 +1,280 @@
+"""The one decision: what happens to an attribute, by its rule, its Type and its VR.
+
+A `Plan` answers for the attributes of one data set level. It is filled as attributes turn up and
+kept for the next instance of the same class: what is decided once is a dictionary look-up from
+then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from node.deid import content, documents, dummy_items, markers, private, values
+from node.deid.dummies import encoded
+from node.deid.element import PIXEL_DATA, Element, tag_bytes, tag_of
+from node.deid.rebuild import Apply, Step, apply, recurse
+from node.deid.rebuild import Plan as RebuildPlan
+from node.deid.treatment import Treatment
+from node.profile.actions import Action, Option, Rule
+from node.profile.defaults import NUMBER, TEXT, fits
+from node.profile.iod import type_of
+from node.profile.profile import Profile
+from node.profile.tables import attribute, safe_private
+
+_REMOVED = b""
+#: How much is left by each action, and how much a Type asks for (PS3.15 E.1.1).
+_STRICTNESS = {Action.X: 0, Action.Z: 1, Action.D: 2, Action.U: 2, Action.C: 3, Action.K: 3}
+_ASKED = {"3": 0, "2": 1, "1": 2}
+_REMEMBERED = 20_000  # steps of one level; a hostile peer's nonsense fills no more
+
+_PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
+_ACCESSION, _STUDY_ID = 0x00080050, 0x00200010
+_TIMEZONE = 0x00080201
+_CHARACTER_SET, _BIRTH_DATE = 0x00080005, 0x00100030
+_DOCUMENT, _DOCUMENT_LENGTH = 0x00420011, 0x00420015
+_OVERLAYS = 0x60  # the first byte of the repeating groups 6000 to 60FE
+#: Attributes whose stand-in is a pseudonym and not a dummy, whatever replaces them.
+_PSEUDONYMS = frozenset({_PATIENT_NAME, _PATIENT_ID, _ACCESSION, _STUDY_ID})
+_MOVES = {"DA": values.shifted_date, "DT": values.shifted_datetime, "TM": values.time}
+_TEMPORAL = _MOVES.keys()
+_OPAQUE = frozenset({"OB", "OW", "UN"})
+#: Stands for "not asked yet" where None means "keep".
+_UNDECIDED: Step = b"undecided"
+_TEXTUAL = TEXT | {"AE", "CS", "PN", "UR"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """What decides for every instance of a SOP class under a profile."""
+
+    digest: str
+    sop_class_uid: str
+    implicit: bool
+    #: Some identifier is repeated somewhere: each text that would be kept is looked at.
+    wary: bool
+    profile: Profile = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def plan_for(book: Rulebook) -> Plan:
+    """Give the plan of the top level; the same for profiles of the same digest."""
+    return Plan(book, ())
+
+
+class Plan(dict[bytes, Step]):
+    """Steps by element key, for the top level (an empty path) or for a sequence's items.
+
+    In a content item (PS3.3 C.17.3) `item_action` is what its concept asks for its value.
+    """
+
+    __slots__ = ("_book", "_children", "_privates", "item_action", "keeps_private", "path")
+
+    def __init__(
+        self, book: Rulebook, path: tuple[int, ...], item_action: Action | None = None
+    ) -> None:
+        super().__init__()
+        self._book = book
+        self.path = path
+        self.item_action = item_action
+        self._children: dict[tuple[int, Action | None], Plan] = {}
+        self._privates: dict[tuple[str, bytes], Step] = {}
+        self.keeps_private = bool(
+            book.profile.site_private_rules or Option.RETAIN_SAFE_PRIVATE in book.profile.options
+        )
+
+    def __missing__(self, key: bytes) -> Step:
+        tag = tag_of(key)
+        if tag >> 16 & 1:
+            step: Step = private.stay if self.keeps_private else _REMOVED
+        else:
+            step = self._decide(tag, key[4:].decode("latin-1"))
+        if len(self) < _REMEMBERED:
+            self[key] = step
+        return step
+
+    def child(self, tag: int, item_action: Action | None = None) -> Plan:
+        """Give the plan of a sequence's items, or of those content items that meet this action."""
+        child = self._children.get((tag, item_action))
+        if child is None:
+            child = Plan(self._book, (*self.path, tag), item_action)
+            if len(self._children) < _REMEMBERED:
+                self._children[tag, item_action] = child
+        return child
+
+    def private(self, creator: str, key: bytes) -> Step:
+        """Give the step of a private attribute by its creator."""
+        step = self._privates.get((creator, key), _UNDECIDED)
+        if step is _UNDECIDED:
+            step = self._decide_private(creator, tag_of(key), key[4:].decode("latin-1"))
+            if len(self._privates) < _REMEMBERED:
+                self._privates[creator, key] = step
+        return step
+
+    def concept(self, scheme: str, code_value: str, value_type: str) -> Action:
+        """Give the action of a content item by its concept name."""
+        actions = self._book.profile.concept(scheme, code_value, value_type).actions
+        return actions[-1]  # of X/D the D: whether the template needs the item, no table tells
+
+    def _decide(self, tag: int, told: str) -> Step:
+        """Decide for a public attribute that the file says has VR `told` ("": implicit VR)."""
+        if (not self.path and tag in markers.OURS) or (self.path and tag == PIXEL_DATA):
+            return _REMOVED
+        known = attribute(tag)
+        expected = known.vr if known else "UN"
+        plain = expected.split(" or ")[0]
+        vr = told if told not in ("", "UN") and fits(told, expected) else plain
+        if self.item_action is not None and tag in content.VALUES:
+            return self._act(self.item_action, tag, vr, "1")
+        rule = self._book.profile.public(tag, told or plain)
+        if vr == "SQ" and told not in ("", "SQ", "UN"):
+            return _REMOVED
+        if not rule.verb and tag >> 24 == _OVERLAYS:
+            return _REMOVED  # cleaning a bitmap of text is removing it, also under Clean Graphics
+        return self._by_type(rule, tag, vr)
+
+    def _by_type(self, rule: Rule, tag: int, vr: str) -> Step:
+        """Resolve what hangs on the attribute's Type: now, or per instance where modules decide."""
+        path, sop_class = (*self.path, tag), self._book.sop_class_uid
+        steps = {kind: self._resolved(rule, tag, vr, kind) for kind in _ASKED}
+        least, most = type_of(sop_class, path, ()), type_of(sop_class, path)
+        if least == most:
+            return steps[least]
+
+        def step(treatment: Treatment, plan: RebuildPlan, buffer: bytes, element: Element) -> bytes:
+            kind = type_of(sop_class, path, treatment.present)
+            return apply(steps[kind], treatment, plan, buffer, element)
+
+        return step
+
+    def _resolved(self, rule: Rule, tag: int, vr: str, kind: str) -> Step:
+        if rule.verb:
+            return self._site(rule, tag, vr, kind)
+        if rule.actions == (Action.Z,) and kind == "1":
+            return self._act(Action.D, tag, vr, kind)
+        if len(rule.actions) == 1:
+            return self._act(rule.actions[0], tag, vr, kind)
+        offered = sorted(rule.actions, key=_STRICTNESS.__getitem__)
+        enough = [action for action in offered if _STRICTNESS[action] >= _ASKED[kind]]
+        return self._act(enough[0] if enough else Action.D, tag, vr, kind)
+
+    def _act(self, action: Action, tag: int, vr: str, kind: str) -> Step:
+        match action:
+            case Action.X:
+                return _REMOVED
+            case Action.Z:
+                return self._empty(tag, vr)
+            case Action.D:
+                return self._dummy(tag, vr)
+            case Action.U if vr in ("UI", "SQ"):
+                return recurse if vr == "SQ" else values.changing("UI", values.uid, _REMOVED)
+            case Action.U:
+                return self._dummy(tag, vr)
+            case Action.K:
+                return self._keep(vr, kind, tag)
+            case Action.C:
+                return self._clean(tag, vr, kind)
+
+    def _empty(self, tag: int, vr: str) -> Step:
+        if tag in _PSEUDONYMS:
+            return self._pseudonym(tag, vr)
+        return encoded(tag_bytes(tag), vr, b"", implicit=self._book.implicit)
+
+    def _dummy(self, tag: int, vr: str) -> Step:
+        if tag in _PSEUDONYMS:
+            return self._pseudonym(tag, vr)
+        if tag == _DOCUMENT:
+            return documents.dummy_document
+        if vr == "SQ":
+            return dummy_items.dummy_sequence(tag, implicit=self._book.implicit)
+        if vr == "UI":
+            return values.changing("UI", values.uid, _REMOVED)
+        known = attribute(tag)
+        return values.dummy_step(vr, known.vm if known else "1")
+
+    def _pseudonym(self, tag: int, vr: str) -> Step:
+        if tag == _PATIENT_ID:
+            return values.nested_patient_id if self.path else values.always(vr, values.pseudonym)
+        if tag == _PATIENT_NAME:
+            return values.always(vr, values.pseudonym)
+        change = values.accession_number if tag == _ACCESSION else values.study_id
+        return values.changing(vr, change, _REMOVED)
+
+    def _keep(self, vr: str, kind: str, tag: int) -> Step:
+        if vr == "SQ":
+            return recurse
+        if vr == "AS":
+            return values.changing(vr, values.age, self._gone(tag, vr, kind))
+        if tag == _DOCUMENT_LENGTH and not self._book.profile.public(_DOCUMENT, "OB").verb:
+            return documents.dummy_length
+        if self._book.wary and vr in _TEXTUAL and tag != _CHARACTER_SET:
+            return values.changing(vr, values.unless_identifying, self._gone(tag, vr, kind))
+        return None
+
+    def _clean(self, tag: int, vr: str, kind: str) -> Step:
+        """Clean by VR; where nothing may stay, the Type says what stands there instead."""
+        gone = self._gone(tag, vr, kind)
+        options = self._book.profile.options
+        if vr == "SQ":
+            structured = Option.CLEAN_STRUCTURED_CONTENT in options and tag in content.SEQUENCES
+            return content.clean if structured else recurse
+        if vr in _TEMPORAL or tag == _TIMEZONE:
+            return self._date(tag, vr, kind)
+        if vr == "UI":
+            kept = Option.RETAIN_UIDS in options
+            return None if kept else values.changing(vr, values.uid, _REMOVED)
+        if vr == "AS":
+            return values.changing(vr, values.age, gone)
+        if vr in TEXT:
+            return values.changing(vr, values.cleaned, gone)
+        if vr in NUMBER:
+            return None
+        if vr == "CS" or (tag >> 16 & 1 and vr in _OPAQUE):
+            return values.changing(vr, values.unless_identifying, gone)
+        return gone
+
+    def _date(self, tag: int, vr: str, kind: str) -> Step:
+        gone = self._gone(tag, vr, kind)
+        options = self._book.profile.options
+        if Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in options:
+            return values.changing(vr, _MOVES.get(vr, values.offset), gone)
+        return None if Option.RETAIN_LONGITUDINAL_FULL_DATES in options else gone
+
+    def _gone(self, tag: int, vr: str, kind: str) -> Apply | bytes:
+        """Give what stands where nothing of the value may stay, by Type."""
+        step = {"1": self._dummy, "2": self._empty}.get(kind, _removed)(tag, vr)
+        return b"" if step is None else step
+
+    def _site(self, rule: Rule, tag: int, vr: str, kind: str) -> Step:
+        """Do what a rule of the site's profile says."""
+        match rule.verb:
+            case "keep":
+                return recurse if vr == "SQ" else None
+            case "empty":
+                return encoded(tag_bytes(tag), vr, b"", implicit=self._book.implicit)
+            case "replace":
+                return values.always(vr, values.given(rule.value))
+            case "hash":
+                change = values.hashed(f"{tag:08X}")
+                return values.changing(vr, change, self._gone(tag, vr, kind))
+            case "remap":
+                return values.changing("UI", values.uid, _REMOVED)
+            case "shift":
+                if tag == _BIRTH_DATE:
+                    return values.changing(vr, values.birth_date, self._gone(tag, vr, kind))
+                return values.changing(vr, _MOVES[vr], self._gone(tag, vr, kind))
+        return _REMOVED
+
+    def _decide_private(self, creator: str, tag: int, told: str) -> Step:
+        listed = safe_private().get((tag >> 16, creator, tag & 0xFF), "").split("/")[0]
+        vr = told if told not in ("", "UN") else listed or "UN"
+        rule = self._book.profile.private(tag >> 16, creator, tag & 0xFF, told or listed or "UN")
+        if rule.verb and (rule.verb != "shift" or vr in _MOVES):
+            step = self._site(rule, tag, vr, "3")
+        else:
+            step = self._act(rule.actions[0], tag, vr, "3")
+        return values.or_removed(step) if vr == "SQ" else step
+
+
+def _removed(_tag: int, _vr: str) -> bytes:
+    return _REMOVED

@@ -1,0 +1,132 @@
+"""The walk that writes: kept elements go over as the bytes they are, the others as decided.
+
+Neighbours that are kept are copied as one piece. Sequences that are gone through come out with
+defined lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from node.deid import normalise, private
+from node.deid.charset import encoding_of
+from node.deid.element import ITEM, Element, walk_items
+from node.deid.treatment import Treatment
+from node.profile.actions import Action
+
+#: What happens to an element: None keeps its bytes, bytes stand in its place (none: removed),
+#: and a function finds the bytes by the value.
+Apply = Callable[[Treatment, "Plan", bytes, Element], bytes]
+Step = Apply | bytes | None
+
+_CHARACTER_SET = 0x00080005
+
+
+class Plan(Protocol):
+    """Steps by element key, for the data set or for the items of one sequence."""
+
+    path: tuple[int, ...]
+    keeps_private: bool
+
+    def __getitem__(self, key: bytes) -> Step: ...
+
+    def private(self, creator: str, key: bytes) -> Step:
+        """Give the step of a private attribute by its creator."""
+        ...
+
+    def concept(self, scheme: str, code_value: str, value_type: str) -> Action:
+        """Give the action of a content item by its concept name."""
+        ...
+
+    def child(self, tag: int, item_action: Action | None = None) -> Plan:
+        """Give the steps for a sequence's items."""
+        ...
+
+
+def rebuild(
+    buffer: bytes, elements: list[Element], plan: Plan, treatment: Treatment, pieces: list[bytes]
+) -> None:
+    """Append what becomes of elements that follow each other in a buffer."""
+    if not elements:
+        return
+    run = elements[0][2]
+    for element in elements:
+        step = plan[element[1]]
+        if step is None:
+            continue
+        start = element[2]
+        if start > run:
+            pieces.append(buffer[run:start])
+        run = element[4]
+        if step.__class__ is bytes:
+            pieces.append(step)  # type: ignore[arg-type]  # the class was just asked
+        else:
+            pieces.append(step(treatment, plan, buffer, element))  # type: ignore[operator]  # nor is it bytes
+    if element[4] > run:
+        pieces.append(buffer[run : element[4]])
+
+
+def apply(step: Step, treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
+    """Give what becomes of one element."""
+    if step is None:
+        return buffer[element[2] : element[4]]
+    if isinstance(step, bytes):
+        return step
+    return step(treatment, plan, buffer, element)
+
+
+def recurse(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
+    """Treat a sequence's items with the whole profile (PS3.15 E.1.1: K and C on a sequence)."""
+    buffer, items = items_of(treatment, plan, buffer, element)
+    child = plan.child(element[0])
+    return sequence(
+        element[1], [item_bytes(treatment, child, buffer, each) for each in items], treatment
+    )
+
+
+def items_of(
+    treatment: Treatment, plan: Plan, buffer: bytes, element: Element
+) -> tuple[bytes, list[list[Element]]]:
+    """Give the items of a sequence, and the buffer that they lie in."""
+    _, key, _, value, end, items = element
+    depth = len(plan.path)
+    if key[4:] == b"UN":  # a sequence that somebody's implicit VR left as bytes
+        buffer = normalise.from_unknown(buffer[value:end], depth)
+        return buffer, walk_items(buffer, 0, len(buffer), depth, implicit=False)[0]
+    if items is None:
+        items = walk_items(buffer, value, end, depth, implicit=treatment.implicit)[0]
+    return buffer, items
+
+
+def item_bytes(treatment: Treatment, plan: Plan, buffer: bytes, elements: list[Element]) -> bytes:
+    """Treat the elements of one item and give them with the item's header."""
+    outer = treatment.encoding, treatment.privates
+    declared = _declared_character_set(buffer, elements)
+    if declared:
+        treatment.encoding = encoding_of(declared, "")
+    if plan.keeps_private:
+        treatment.privates = private.survivors(
+            treatment, plan, [(buffer, element) for element in elements if element[0] >> 16 & 1]
+        )
+    pieces: list[bytes] = []
+    rebuild(buffer, elements, plan, treatment, pieces)
+    treatment.encoding, treatment.privates = outer
+    body = b"".join(pieces)
+    return ITEM + len(body).to_bytes(4, "little") + body
+
+
+def sequence(key: bytes, items: list[bytes], treatment: Treatment) -> bytes:
+    """Give a sequence of items that have their headers already."""
+    value = b"".join(items)
+    length = len(value).to_bytes(4, "little")
+    if treatment.implicit:
+        return key[:4] + length + value
+    return key[:4] + b"SQ\0\0" + length + value
+
+
+def _declared_character_set(buffer: bytes, elements: list[Element]) -> bytes:
+    for tag, _, _, value, end, _ in elements[:2]:
+        if tag == _CHARACTER_SET:
+            return buffer[value:end]
+    return b""

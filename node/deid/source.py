@@ -1,0 +1,33 @@
+"""Bytes to read from: a file, or what was inflated or put in order in memory."""
+
+from __future__ import annotations
+
+import os
+
+from node.deid.outcome import Quarantined
+
+
+class Source:
+    """A file's descriptor, or bytes. Reading never moves anything."""
+
+    __slots__ = ("fd", "memory", "size")
+
+    def __init__(self, size: int = 0, *, fd: int = -1, memory: bytes = b"") -> None:
+        self.fd = fd
+        self.memory = memory
+        self.size = len(memory) if fd < 0 else size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Give exactly `length` bytes; Quarantined where the source ends before."""
+        if self.fd < 0:
+            piece = self.memory[offset : offset + length]
+        else:
+            piece = os.pread(self.fd, length, offset)
+            while len(piece) < length:
+                more = os.pread(self.fd, length - len(piece), offset + len(piece))
+                if not more:
+                    break
+                piece += more
+        if len(piece) != length:
+            raise Quarantined("the file ends within an element")
+        return piece

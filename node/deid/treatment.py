@@ -1,0 +1,64 @@
+"""What is known of an instance while it is treated."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from node.deid import lookup
+from node.deid.identifiers import Identifiers
+from node.deid.pseudonyms import Subkeys, patient_code
+from node.deid.source import Source
+from node.profile.profile import Profile
+
+
+@dataclass(slots=True, repr=False)
+class Treatment:
+    """One instance's patient, keys and circumstances; made by `engine`, read by every step.
+
+    Attributes
+    ----------
+    pseudonym
+        Patient ID and Patient's Name of the output, in ASCII.
+    identity, issuer
+        Of the patient, as docs/pseudonyms.md defines them; the issuer decoded.
+    days
+        By which dates go back.
+    encoding
+        Python's name of the character set that holds where the walk is (items may declare their own).
+    present
+        Tags at the top level.
+    identifiers
+        Of the patient and those around; no text that stays holds one.
+    privates
+        Of the data set or item that the walk is in: what stays of its private attributes.
+    """
+
+    profile: Profile
+    subkeys: Subkeys
+    identity: bytes
+    issuer: str
+    pseudonym: bytes
+    days: int
+    encoding: str
+    implicit: bool
+    source: Source
+    present: Container[int]
+    sop_class_uid: str
+    over_89: bool
+    identifiers: Identifiers
+    assumed: str = ""
+    privates: dict[int, bytes] = field(default_factory=dict)
+
+    def pseudonym_of(self, identity: bytes) -> bytes:
+        """Give the pseudonym of a patient, who need not be this instance's."""
+        if identity == self.identity:
+            return self.pseudonym
+        return pseudonym_of(self.profile, self.subkeys, identity)
+
+
+def pseudonym_of(profile: Profile, subkeys: Subkeys, identity: bytes) -> bytes:
+    """Give what stands for a patient under a profile: the lookup's text, or prefix and code."""
+    if profile.lookup is not None:
+        return lookup.pseudonym_of(profile.lookup, identity).encode("ascii")
+    return (profile.prefix + patient_code(subkeys, identity)).encode("ascii")
