@@ -14,9 +14,10 @@ from pathlib import Path
 
 from node.profile.actions import Option, Rule, rule
 from node.profile.concepts import concept_rule
+from node.profile.defaults import TEMPORAL
 from node.profile.pixel_rules import PixelAction
 from node.profile.resolve import private_rule, public_rule
-from node.profile.tables import base_tag, data_digest, profile_codes, storage_classes
+from node.profile.tables import attribute, base_tag, data_digest, profile_codes, storage_classes
 
 #: In an accept list: every storage SOP class of the standard, or every modality.
 ANY = "*"
@@ -129,15 +130,24 @@ class Profile:
 
     @property
     def retains(self) -> tuple[str, ...]:
-        """Names of the options that retain something; the manifest tells them."""
-        return tuple(option for option in Option if option in self.options and "retain" in option)
+        """Name what stays, for the manifest: options, then `rule:KEYWORD` of a site's keep rules."""
+        options = [option.value for option in Option if option in self.options]
+        kept = [_name(tag) for tag, own in sorted(self.site_rules.items()) if own.verb == "keep"]
+        kept += [
+            f'({group:04X},"{creator}",{element:02X})'
+            for (group, creator, element), own in sorted(self.site_private_rules.items())
+            if own.verb == "keep"
+        ]
+        retained = [name for name in options if name.startswith("retain-")]
+        return (*retained, *(f"rule:{name}" for name in kept))
 
     @property
     def longitudinal(self) -> str:
-        """(0028,0303): REMOVED, UNMODIFIED or MODIFIED."""
-        if Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self.options:
+        """(0028,0303): REMOVED, UNMODIFIED or MODIFIED; a site's rule for a date counts too."""
+        verbs = {site.verb for tag, site in self.site_rules.items() if _is_temporal(tag)}
+        if Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self.options or "shift" in verbs:
             return "MODIFIED"
-        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.options:
+        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.options or "keep" in verbs:
             return "UNMODIFIED"
         return "REMOVED"
 
@@ -167,3 +177,13 @@ class Profile:
             ],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _name(tag: int) -> str:
+    known = attribute(tag)
+    return known.keyword if known and known.keyword else f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _is_temporal(tag: int) -> bool:
+    known = attribute(tag)
+    return known is not None and known.vr in TEMPORAL

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 from node.profile import Option, load_profile
 from node.profile.tables import attribute, confidentiality_columns, confidentiality_table
-from tests.profile.profiles import make_profile
+from tests.profile.profiles import make_profile, read_profile
 
 DEVICE = Option.RETAIN_DEVICE_IDENTITY
 MODIFIED = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
@@ -99,6 +100,22 @@ def test_the_manifest_hears_of_what_is_retained_and_not_of_what_is_cleaned() -> 
     """Retains are the retain options, by name."""
     profile = make_profile(options={Option.RETAIN_UIDS, Option.CLEAN_DESCRIPTORS})
     assert profile.retains == ("retain-uids",)
+
+
+def test_what_a_sites_rule_keeps_is_told_too(tmp_path: Path) -> None:
+    """By keyword, or by the private triple; a date that it keeps or shifts shows in the marker."""
+    kept = read_profile(
+        tmp_path,
+        """[rules]
+        PatientBirthDate = "keep"
+        PatientSex = "remove"
+        '(0019,"ACME",24)' = "keep"
+    """,
+    )
+    assert kept.retains == ("rule:PatientBirthDate", 'rule:(0019,"ACME",24)')
+    assert kept.longitudinal == "UNMODIFIED"
+    shifted = read_profile(tmp_path, '[rules]\nStudyDate = "shift"\nStudyTime = "keep"')
+    assert shifted.longitudinal == "MODIFIED"
 
 
 def test_a_profile_goes_to_a_worker_and_is_the_same_there() -> None:
