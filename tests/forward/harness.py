@@ -16,6 +16,7 @@ from node.config import NodeConfig
 from node.forward import forwarder as forwarder_module
 from node.forward.forwarder import Forwarder
 from node.outbox import deliveries
+from node.outbox.decisions import DecisionKind, DeliveryDecision, waiting, write_decision
 from node.outbox.deliveries import Delivery, DeliveryInstance
 from node.outbox.layout import Outbox
 from node.outbox.ledger import open_ledger
@@ -86,6 +87,15 @@ class World:
         finally:
             engine.dispose()
 
+    def refused_releases(self) -> list[tuple[str, str]]:
+        """Read which releases cannot be sent at all, and why."""
+        engine = open_ledger(self.outbox.database, readonly=True)
+        try:
+            with engine.connect() as connection:
+                return deliveries.refused_releases(connection)
+        finally:
+            engine.dispose()
+
     def receipts(self) -> list[dict[str, Any]]:
         """Read the receipts."""
         return [json.loads(path.read_text()) for path in sorted(self.outbox.receipts.iterdir())]
@@ -100,6 +110,7 @@ class World:
 
 def make_world(root: Path, destinations: Sequence[dict[str, Any]], **timing: float) -> World:
     """Make a world with these destinations."""
+    root.mkdir(exist_ok=True)
     outbox, key = make_outbox(root)
     config = NodeConfig.model_validate(
         {
@@ -132,3 +143,23 @@ def tick_for(forwarder: Forwarder, seconds: float) -> None:
     """Tick for a while."""
     deadline = time.monotonic() + seconds
     tick_until(forwarder, lambda: time.monotonic() > deadline, seconds + 5)
+
+
+def decide(world: World, kind: str, **about: str) -> None:
+    """Write a person's decision."""
+    decision = DeliveryDecision(
+        DecisionKind(kind), who="tester", when="2026-01-02T03:04:05Z", why="a test", **about
+    )
+    write_decision(world.outbox.decisions, decision, time.time())
+
+
+def pause(world: World, forwarder: Forwarder, destination: str = "research") -> None:
+    """Pause a destination and wait until that is taken up."""
+    decide(world, "pause", destination=destination)
+    tick_until(forwarder, lambda: not waiting(world.outbox.decisions))
+
+
+def resume(world: World, forwarder: Forwarder, destination: str = "research") -> None:
+    """Resume it."""
+    decide(world, "resume", destination=destination)
+    tick_until(forwarder, lambda: not waiting(world.outbox.decisions))

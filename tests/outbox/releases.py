@@ -45,7 +45,7 @@ def make_release(
     entries = []
     for number in range(1, instances + 1):
         image = make_instance(
-            patient=study, study=generation, instance=number, modality=modality, rows=rows,
+            patient=study, series=generation, instance=number, modality=modality, rows=rows,
             syntax=syntax,
         )  # fmt: skip
         if syntax.is_encapsulated:  # its bytes are no such image, and nobody here decodes it

@@ -1,0 +1,161 @@
+"""After a crash at any point, restart resumes at the instance, not at the study."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from node.forward import recovery, settling
+from node.forward.forwarder import Forwarder
+from node.outbox.states import DeliveryState
+from tests.forward.faulty_pacs import Fault, FaultyPacs, running
+from tests.forward.harness import World, decide, dicom_destination, make_world, tick_until
+
+S = DeliveryState
+
+
+def _done(world: World) -> bool:
+    found = world.deliveries()
+    return bool(found) and all(delivery.state is S.DELIVERED for delivery in found)
+
+
+def _child(forwarder: Forwarder) -> int:
+    sending = forwarder.lines.lines["research"].sending
+    assert sending is not None
+    pid = sending.process.pid
+    assert pid is not None
+    return pid
+
+
+def test_a_killed_sender_resumes_at_the_instance(tmp_path: Path) -> None:
+    """What was answered is not sent again; what was on its way may be, under the same UID."""
+    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        world.release(instances=30)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: world.deliveries() and world.delivery().stored >= 3)
+            answered = world.delivery().stored
+            os.kill(_child(forwarder), signal.SIGKILL)
+            pacs.bytes_per_second = 0
+            tick_until(forwarder, lambda: _done(world))
+    copies = [len(each) for each in pacs.held.values()]
+    assert len(copies) == 30
+    assert sum(copy > 1 for copy in copies) <= 30 - answered
+
+
+def test_a_killed_role_resumes_at_the_instance(tmp_path: Path) -> None:
+    """A ledger left in SENDING is taken up: its open instances are sent, the others not."""
+    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        world.release(instances=30)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: world.deliveries() and world.delivery().stored >= 3)
+            os.kill(_child(forwarder), signal.SIGKILL)
+            forwarder.lines.lines["research"].sending = None  # the role dies here
+        assert world.delivery().state is S.SENDING
+        answered = world.delivery().stored
+        pacs.bytes_per_second = 0
+        with world.forwarding() as forwarder:
+            assert world.delivery().state is S.PENDING
+            tick_until(forwarder, lambda: _done(world))
+    assert sum(len(each) > 1 for each in pacs.held.values()) <= 30 - answered
+
+
+def test_a_stopped_sender_finishes_what_is_on_its_way(tmp_path: Path) -> None:
+    """A drain sends nothing twice: each instance begun gets its answer first."""
+    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port, associations=2)])
+        world.release(instances=40)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: len(pacs.held) >= 3)
+            forwarder.drain()
+            assert world.delivery().state is S.PENDING
+            assert world.delivery().stored == len(pacs.held) < 40
+        pacs.bytes_per_second = 0
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: _done(world))
+    assert {len(copies) for copies in pacs.held.values()} == {1}
+
+
+def test_an_answer_that_was_lost_in_a_crash_is_asked_for_again(tmp_path: Path) -> None:
+    """The PACS refuses duplicates: with the intent in the ledger, 0111H settles it."""
+    with running(FaultyPacs(store_faults=deque([Fault.SILENT]), refuse_duplicates=True)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)], timeout_seconds=60)
+        world.release(instances=1)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: len(pacs.held) == 1)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: _done(world))
+    assert [len(copies) for copies in pacs.held.values()] == [1]
+
+
+def test_a_receipt_that_a_crash_left_unwritten_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Process purges by receipts, so none may be missing."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        world.release()
+        with monkeypatch.context() as crash:
+            crash.setattr(settling, "give_receipt", lambda *_: None)
+            with world.forwarding() as forwarder:
+                tick_until(forwarder, lambda: _done(world))
+        assert world.receipts() == []
+        with world.forwarding():
+            assert len(world.receipts()) == 1
+
+
+def test_recovering_twice_is_recovering_once(tmp_path: Path) -> None:
+    """A crash in the middle of recovery is recovered from."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        world.release()
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: _done(world))
+            for _ in range(2):
+                recovery.recover(forwarder.engine, world.outbox, forwarder.destinations, 1.0)
+            assert _done(world)
+            assert len(world.receipts()) == 1
+
+
+def test_a_lost_ledger_is_rebuilt_from_receipts_and_decisions(tmp_path: Path) -> None:
+    """What has a receipt is not sent again, what was abandoned stays so, the rest is unknown."""
+    with running(FaultyPacs(refuse_duplicates=True)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        first, second, third = (world.release(study=n, instances=2) for n in (1, 2, 3))
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: _done(world))
+        for path in tmp_path.glob("outbox/db/ledger*"):
+            path.unlink()
+        # As if the second's receipt had not been written yet, and the third had been given up.
+        (world.outbox.receipts / f"{second.release}--research.json").unlink()
+        (world.outbox.receipts / f"{third.release}--research.json").unlink()
+        decide(world, "abandon", study=third.study)
+        (decided,) = world.outbox.decisions.glob("*.json")
+        (world.outbox.decisions / "applied").mkdir(exist_ok=True)
+        decided.rename(world.outbox.decisions / "applied" / decided.name)
+        with world.forwarding(ledger_was_lost=True) as forwarder:
+            tick_until(forwarder, lambda: len(world.receipts()) == 2)
+    states = {delivery.release: delivery.state for delivery in world.deliveries()}
+    assert states == {
+        first.release: S.DELIVERED, second.release: S.DELIVERED, third.release: S.ABANDONED,
+    }  # fmt: skip
+    assert {len(copies) for copies in pacs.held.values()} == {1}
+
+
+def test_a_release_whose_manifest_is_not_ours_is_never_sent(tmp_path: Path) -> None:
+    """It is told once, stops nothing else, and is looked at again at the next start."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        made = world.release(study=1)
+        stranger = make_world(tmp_path / "elsewhere", [dicom_destination(pacs.port)])
+        forged = stranger.release(study=2)
+        (stranger.outbox.releases / forged.release).rename(world.outbox.releases / forged.release)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: bool(world.receipts()))
+            assert world.refused_releases()[0][0] == forged.release
+        assert set(pacs.held) == {entry.sop_instance_uid for entry in made.instances}
