@@ -82,7 +82,9 @@ generation = Table(
     _text("profile_digest"),
     _text("domain"),
     _text("key_fingerprint"),
-    _text("patient_digest"),
+    #: Of the output: the pseudonym and the new UID, once it is out.
+    _text("patient_id"),
+    _text("study_instance_uid"),
     Column("begun_at", Float, nullable=False),
     Column("released_at", Float),
     _steady("released_steady"),

@@ -198,7 +198,7 @@ def conservation(conn: Connection, arrived_count: int) -> dict[str, int]:
 def study_counts(conn: Connection) -> dict[str, int]:
     """Count the studies in each state."""
     rows = conn.execute(select(total_table.c.state, total_table.c.studies))
-    counted = dict(rows.tuples().all())
+    counted = {row[0]: row[1] for row in rows}
     return {state.value: counted.get(state.value, 0) for state in StudyState}
 
 

@@ -95,7 +95,7 @@ def _is_instance(name: str) -> bool:
 def _known_studies(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
     """Give the study of each file that has its row already: a run ended before it was moved."""
     query = select(instance.c.id, instance.c.study).where(instance.c.id.in_(names))
-    return dict(transaction.conn.execute(query).tuples().all())
+    return {row.id: row.study for row in transaction.conn.execute(query)}
 
 
 def _look_at(path: Path) -> Arrived:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -15,9 +16,7 @@ from node.process.recording import facts_of
 from node.process.release import Chain, publish, record_release
 from node.process.staging import staged_file, staging_folder
 from node.process.workplace import Transaction, Workplace
-from node.validate import Finding, InstanceFacts, Severity, check_study
-
-_HOLDING = (Severity.LEAK, Severity.INVALID, Severity.HOLD)
+from node.validate import HOLDING, Finding, Generation, check_study
 
 
 def close_generations(place: Workplace, chain: Chain) -> int:
@@ -135,18 +134,39 @@ def _study_findings(
 ) -> tuple[Finding, ...]:
     if not members:
         return ()
-    earlier = transaction.conn.execute(
-        select(instance.c.facts).where(
+    released = transaction.conn.execute(
+        select(instance.c.output_sop_instance_uid).where(
             instance.c.study == row.id,
             instance.c.generation != row.generation,
             instance.c.released,
         )
-    ).all()
-    return check_study(_facts(members), _facts(earlier))
+    ).scalars()
+    facts = [facts_of(one) for one in members]
+    this = _generation(transaction, row.id, row.generation)
+    return check_study(
+        facts,
+        set(released),
+        replace(
+            this, patient_id=facts[0].patient_id, study_instance_uid=facts[0].study_instance_uid
+        ),
+        _generation_before(transaction, row),
+    )
 
 
-def _facts(rows: Sequence[AnyRow]) -> list[InstanceFacts]:
-    return [facts_of(row) for row in rows]
+def _generation(transaction: Transaction, study_id: str, number: int) -> Generation:
+    columns = generation.c
+    query = select(
+        columns.patient_id, columns.study_instance_uid, columns.profile_digest,
+        columns.key_fingerprint, columns.domain,
+    ).where(columns.study == study_id, columns.number == number)  # fmt: skip
+    return Generation(*transaction.conn.execute(query).one())
+
+
+def _generation_before(transaction: Transaction, row: AnyRow) -> Generation | None:
+    """Give what went out last; None for the first, and where all of it is made anew."""
+    if row.generation == 1 or row.all_generations:
+        return None
+    return _generation(transaction, row.id, row.generation - 1)
 
 
 def _write_study_findings(
@@ -183,7 +203,7 @@ def _findings_that_hold(transaction: Transaction, row: AnyRow) -> list[str]:
         .where(
             columns.study == row.id,
             columns.generation == row.generation,
-            columns.severity.in_(_HOLDING),
+            columns.severity.in_(HOLDING),
             columns.instance.is_(None) | (instance.c.state == InstanceState.DEIDENTIFIED),
         )
         .distinct()

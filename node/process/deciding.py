@@ -24,6 +24,7 @@ from node.inbox.tables import decision as decision_table
 from node.inbox.tables import finding, generation, instance, study
 from node.process.rejecting import reject
 from node.process.workplace import Transaction, Workplace
+from node.validate import HOLDING
 
 _HELD, _RECEIVING, _RELEASED = StudyState.HELD, StudyState.RECEIVING, StudyState.RELEASED
 
@@ -100,7 +101,7 @@ def _release(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
         if not decision.why.strip():
             raise Refused("an override needs a reason")
         _set(transaction, row, override=decision.why.strip())
-    elif _has_holding_findings(transaction, row):
+    elif _has_holding_findings(transaction, row, of_study=decision.keep is None):
         raise Refused("findings hold the study: exclude what they are about, or override them")
     mine = _of_generation(row)
     waits = select(instance.c.waits_for).where(*mine, instance.c.waits_for.is_not(None))
@@ -221,15 +222,17 @@ def _go_on(transaction: Transaction, row: AnyRow) -> None:
     move_study(transaction.conn, row.id, _HELD, target, transaction.now, reason="")
 
 
-def _has_holding_findings(transaction: Transaction, row: AnyRow) -> bool:
+def _has_holding_findings(transaction: Transaction, row: AnyRow, *, of_study: bool) -> bool:
+    """Tell whether findings hold the study; those of the study as a whole are found anew anyhow."""
+    about = instance.c.state == InstanceState.DEIDENTIFIED
     query = (
         select(finding.c.id)
         .outerjoin(instance, instance.c.id == finding.c.instance)
         .where(
             finding.c.study == row.id,
             finding.c.generation == row.generation,
-            finding.c.severity.in_(("leak", "invalid", "hold")),
-            finding.c.instance.is_(None) | (instance.c.state == InstanceState.DEIDENTIFIED),
+            finding.c.severity.in_(HOLDING),
+            (finding.c.instance.is_(None) | about) if of_study else about,
         )
     )
     return transaction.conn.execute(query.limit(1)).scalar() is not None

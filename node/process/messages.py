@@ -42,7 +42,8 @@ class Excluded:
     """The profile leaves this instance out; there is no target."""
 
     instance: str
-    findings: tuple[Finding, ...]
+    reason: str
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,7 @@ def _record_outcome(transaction: Transaction, row: AnyRow, outcome: Outcome) -> 
         match outcome:
             case Ready():
                 _record_ready(transaction, row, outcome)
-            case Excluded(name, findings):
-                reason = "; ".join(dict.fromkeys(one.explanation for one in findings)) or "excluded"
+            case Excluded(name, reason, findings):
                 _finish(transaction, name, InstanceState.EXCLUDED, reason)
                 _write_findings(transaction, row, name, findings)
                 transaction.tell("instance_excluded", row.study, instance=name, reason=reason)

@@ -44,6 +44,8 @@ class Released:
     digest: str
     instances: int
     bytes: int
+    patient_id: str
+    study_instance_uid: str
 
 
 def publish(place: Workplace, chain: Chain, row: AnyRow, members: Sequence[AnyRow]) -> Released:
@@ -63,8 +65,15 @@ def publish(place: Workplace, chain: Chain, row: AnyRow, members: Sequence[AnyRo
     digest = manifests.digest((target / FILE_NAME).read_bytes())
     if manifest.sequence > chain.head.sequence:
         chain.head = Head(manifest.sequence, digest)
-    totals = manifest.totals
-    return Released(manifest.sequence, digest, totals["instances"], totals["bytes"])
+    totals, facts = manifest.totals, facts_of(members[0])
+    return Released(
+        sequence=manifest.sequence,
+        digest=digest,
+        instances=totals["instances"],
+        bytes=totals["bytes"],
+        patient_id=facts.patient_id,
+        study_instance_uid=facts.study_instance_uid,
+    )
 
 
 def record_release(transaction: Transaction, row: AnyRow, released: Released) -> None:
@@ -88,6 +97,8 @@ def record_release(transaction: Transaction, row: AnyRow, released: Released) ->
             sequence=released.sequence,
             instances=released.instances,
             manifest_digest=released.digest,
+            patient_id=released.patient_id,
+            study_instance_uid=released.study_instance_uid,
         )
     )
     move_study(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from node import disk, observe
 from node.deid import Held as EngineHeld
+from node.deid import NotAccepted, deidentify
 from node.deid import Quarantined as EngineQuarantined
-from node.deid import deidentify
 from node.process.messages import (
     Deidentify,
     Done,
@@ -25,7 +25,7 @@ from node.process.messages import (
     Ready,
 )
 from node.profile.recipe import Recipe
-from node.validate import validate
+from node.validate import Severity, Verdict, validate
 
 #: Errors of the surroundings: no instance is to blame, and trying again later may help.
 _PASSING = frozenset(
@@ -42,6 +42,8 @@ def _outcome(file: FileReference, recipe: Recipe) -> Outcome:
     file.target.unlink(missing_ok=True)  # what a killed worker left
     try:
         outcome = _treat_one(file, recipe)
+    except NotAccepted as error:
+        outcome = Excluded(file.instance, error.reason)
     except EngineQuarantined as error:
         outcome = Quarantined(file.instance, error.reason)
     except EngineHeld as error:
@@ -61,9 +63,14 @@ def _treat_one(file: FileReference, recipe: Recipe) -> Outcome:
     deidentified = deidentify(file.source, file.target, recipe)
     verdict = validate(file.source, file.target, recipe)
     if verdict.excludes:
-        return Excluded(file.instance, verdict.findings)
+        return Excluded(file.instance, _why_excluded(verdict), verdict.findings)
     _seal(file.target)
     return Ready(file.instance, deidentified, verdict)
+
+
+def _why_excluded(verdict: Verdict) -> str:
+    excluding = [one for one in verdict.findings if one.severity is Severity.EXCLUDE]
+    return "; ".join(dict.fromkeys(one.explanation for one in excluding))
 
 
 def _seal(target: Path) -> None:

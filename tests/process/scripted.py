@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import pydicom
@@ -68,19 +67,11 @@ def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
         study_instance_uid=str(dataset.StudyInstanceUID),
         series_instance_uid=str(dataset.SeriesInstanceUID),
         patient_id=str(dataset.PatientID),
+        patient_name=str(dataset.PatientName),
         modality=str(dataset.Modality),
         transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
     )
     return Verdict(findings, hashlib.sha256(content).hexdigest(), len(content), facts)
-
-
-def check_study(
-    facts: Sequence[InstanceFacts], earlier: Sequence[InstanceFacts] = ()
-) -> tuple[Finding, ...]:
-    """Find two patients."""
-    if len({one.patient_id for one in (*facts, *earlier)}) > 1:
-        return (Finding("one-patient", Severity.INVALID, "", "two patients in one study"),)
-    return ()
 
 
 def new_uid(uid: str) -> str:

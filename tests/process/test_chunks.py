@@ -23,7 +23,7 @@ WAITING = st.lists(
 def test_every_instance_is_in_one_chunk_within_all_bounds(
     waiting: list[Waiting], size: int, attempts: int, slots: int
 ) -> None:
-    """Nothing is lost or doubled; a chunk is bounded in instances and in bytes (one file may pass)."""
+    """Nothing is lost or doubled; a chunk is bounded in instances and bytes, but for one file."""
     chunks = cut(waiting, size, attempts, slots)
     names = [name for chunk in chunks for name in chunk.instances]
     assert sorted(names) == sorted(one.instance for one in waiting)
