@@ -69,15 +69,24 @@ def exception_facts(error: BaseException) -> dict[str, Any]:
     return {"exception": type(error).__qualname__, "stack": frames}
 
 
+def _stack_in_lines(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Give structlog's console, which prints a stack as text, what it can print."""
+    if isinstance(event.get("stack"), list):
+        event["stack"] = "\n".join(event["stack"])
+    return event
+
+
 def set_up_logging(fmt: Literal["json", "console"], level: str, role: str) -> None:
     """Send structlog's events of this process to stderr, and silence what others would log.
 
     pydicom and pynetdicom quote values in their messages, so nothing of theirs is let through.
     """
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer()
+    renderers: list[structlog.types.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if fmt == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [_stack_in_lines, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[
@@ -85,7 +94,7 @@ def set_up_logging(fmt: Literal["json", "console"], level: str, role: str) -> No
             _only_known_events,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]

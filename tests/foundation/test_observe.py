@@ -63,3 +63,16 @@ def test_an_exception_is_told_without_its_text() -> None:
     assert facts["exception"] == "ValueError"
     assert "Quillfeather" not in json.dumps(facts)
     assert facts["stack"][0].startswith("test_observe.py:")
+
+
+def test_the_console_prints_an_exceptions_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    """The format of a terminal has its own idea of a stack, and must not fall over ours."""
+    observe.set_up_logging("console", "info", "receive")
+    try:
+        int("Quillfeather^Zebedee")
+    except ValueError as error:
+        structlog.get_logger().error("role_failed", **observe.exception_facts(error))  # noqa: TRY400 -- no traceback
+    printed = capsys.readouterr().err
+    assert "ValueError" in printed
+    assert "test_observe.py:" in printed
+    assert "Quillfeather" not in printed
