@@ -5,5 +5,14 @@
 
 from node.deid.engine import deidentify
 from node.deid.outcome import Deidentified, Held, NotAccepted, Quarantined
+from node.deid.preview import Change, preview
 
-__all__ = ["Deidentified", "Held", "NotAccepted", "Quarantined", "deidentify"]
+__all__ = [
+    "Change",
+    "Deidentified",
+    "Held",
+    "NotAccepted",
+    "Quarantined",
+    "deidentify",
+    "preview",
+]

@@ -20,7 +20,8 @@ _ESCAPES = {
     b"\x1b-A": "latin_1", b"\x1b-B": "iso8859_2", b"\x1b-C": "iso8859_3", b"\x1b-D": "iso8859_4",
     b"\x1b-F": "iso8859_7", b"\x1b-G": "iso8859_6", b"\x1b-H": "iso8859_8", b"\x1b-L": "iso8859_5",
     b"\x1b-M": "iso8859_9", b"\x1b-T": "iso8859_11", b"\x1b-b": "iso8859_15",
-    b"\x1b$B": "iso2022_jp_2", b"\x1b$(D": "iso2022_jp_2", b"\x1b$)C": "euc_kr", b"\x1b$)A": "gb2312",
+    b"\x1b$B": "iso2022_jp_2", b"\x1b$(D": "iso2022_jp_2",
+    b"\x1b$)C": "euc_kr", b"\x1b$)A": "gb2312",
 }  # fmt: skip
 #: Python's decoder of these wants to see the escape sequence itself.
 _STATEFUL = "iso2022_jp_2"

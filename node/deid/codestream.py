@@ -14,7 +14,7 @@ from node.deid.syntax import Codec
 
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP0, _APP15 = 0xE0, 0xEF
-#: JFIF without a thumbnail, Adobe's colour transform, HP's colour transform in JPEG-LS: no free text.
+#: JFIF without a thumbnail, Adobe's and (in JPEG-LS) HP's colour transform: no free text.
 _NEEDED_APP = re.compile(
     rb"\xff\xe0\x00\x10JFIF\x00.{7}\x00\x00"
     rb"|\xff\xee\x00\x0eAdobe.{7}"

@@ -1,4 +1,4 @@
-"""SR content items under Clean Structured Content (PS3.15 E.3.4): decided by concept and value type.
+"""SR content items under Clean Structured Content (PS3.15 E.3.4): decided by concept.
 
 Content Sequence, Acquisition Context, Specimen Preparation Steps and Waveform Annotations hold
 content items (PS3.3 C.17.3, C.7.6.14). The concept name decides what happens to an item's value;
@@ -14,10 +14,12 @@ from node.deid.rebuild import Plan, item_bytes, items_of, sequence
 from node.deid.treatment import Treatment
 from node.profile.actions import Action
 
+#: Unformatted Text Value: what a waveform annotation says.
+_UNFORMATTED = 0x00700006
 SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400610, 0x00400612, 0x0040B020})
 #: Attributes that hold a content item's value: text, name, date and time, UID.
 VALUES = frozenset({
-    0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A124, 0x0040A160, 0x00700006,
+    0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A124, 0x0040A160, _UNFORMATTED,
 })  # fmt: skip
 
 _CONTENT = 0x0040A730
@@ -50,7 +52,7 @@ def _action(treatment: Treatment, plan: Plan, buffer: bytes, item: list[Element]
     if _CONCEPT_NAME in found:
         scheme, code = _code(treatment, plan, buffer, found[_CONCEPT_NAME])
     value_type = _text(treatment, buffer, found.get(_VALUE_TYPE)).upper()
-    if not value_type and 0x00700006 in found:  # noqa: PLR2004 -- an annotation's Unformatted Text
+    if not value_type and _UNFORMATTED in found:
         value_type = "TEXT"
     action = plan.concept(scheme, code, value_type)
     if (scheme, code) == _SUBJECT_AGE and _is_over_89(treatment, plan, buffer, found):

@@ -158,7 +158,9 @@ class Plan(dict[bytes, Step]):
         enough = [action for action in offered if _STRICTNESS[action] >= _ASKED[kind]]
         return self._act(enough[0] if enough else Action.D, tag, vr, kind)
 
-    def _act(self, action: Action, tag: int, vr: str, kind: str) -> Step:
+    def _act(  # noqa: PLR0911 -- one answer per action
+        self, action: Action, tag: int, vr: str, kind: str
+    ) -> Step:
         match action:
             case Action.X:
                 return _REMOVED
@@ -211,7 +213,9 @@ class Plan(dict[bytes, Step]):
             return values.changing(vr, values.unless_identifying, self._gone(tag, vr, kind))
         return None
 
-    def _clean(self, tag: int, vr: str, kind: str) -> Step:
+    def _clean(  # noqa: PLR0911 -- one answer per kind of value
+        self, tag: int, vr: str, kind: str
+    ) -> Step:
         """Clean by VR; where nothing may stay, the Type says what stands there instead."""
         gone = self._gone(tag, vr, kind)
         options = self._book.profile.options
@@ -245,7 +249,9 @@ class Plan(dict[bytes, Step]):
         step = {"1": self._dummy, "2": self._empty}.get(kind, _removed)(tag, vr)
         return b"" if step is None else step
 
-    def _site(self, rule: Rule, tag: int, vr: str, kind: str) -> Step:
+    def _site(  # noqa: PLR0911 -- one answer per verb
+        self, rule: Rule, tag: int, vr: str, kind: str
+    ) -> Step:
         """Do what a rule of the site's profile says."""
         match rule.verb:
             case "keep":
@@ -263,7 +269,8 @@ class Plan(dict[bytes, Step]):
                 if tag == _BIRTH_DATE:
                     return values.changing(vr, values.birth_date, self._gone(tag, vr, kind))
                 return values.changing(vr, _MOVES[vr], self._gone(tag, vr, kind))
-        return _REMOVED
+            case _:  # "remove"
+                return _REMOVED
 
     def _decide_private(self, creator: str, tag: int, told: str) -> Step:
         listed = safe_private().get((tag >> 16, creator, tag & 0xFF), "").split("/")[0]

@@ -27,9 +27,11 @@ startxref
 %%EOF
 """
 _CDA = b"""<?xml version="1.0" encoding="UTF-8"?>
-<ClinicalDocument xmlns="urn:hl7-org:v3"><typeId root="2.16.840.1.113883.1.3" extension="POCD_HD000040"/>\
-<id nullFlavor="MSK"/><code nullFlavor="MSK"/><title>REMOVED</title><effectiveTime nullFlavor="MSK"/>\
-<confidentialityCode nullFlavor="MSK"/></ClinicalDocument>
+<ClinicalDocument xmlns="urn:hl7-org:v3">
+<typeId root="2.16.840.1.113883.1.3" extension="POCD_HD000040"/>
+<id nullFlavor="MSK"/><code nullFlavor="MSK"/><title>REMOVED</title>
+<effectiveTime nullFlavor="MSK"/><confidentialityCode nullFlavor="MSK"/>
+</ClinicalDocument>
 """
 _STL = bytes(84)  # binary STL: a header of 80 bytes and no triangles
 

@@ -41,13 +41,16 @@ _VALUES: dict[str, tuple[bytes, bytes]] = {
     "UT": (b"REMOVED", b"DUMMY"),
     "UV": (bytes(8), b"\1\0\0\0\0\0\0\0"),
 }
-_BINARY = frozenset("AT FD FL OB OD OF OL OV OW SL SS SV UL UN US UV".split())  # noqa: SIM905 -- a table
+_BINARY = frozenset({
+    "AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV",
+})  # fmt: skip
 
 
 def dummy(vr: str, vm: str = "1", source: bytes = b"") -> bytes:
-    """Give a value of a VR with as many parts as a VM ("1", "2-n", "3") asks for; never `source`."""
+    """Give a value of a VR with as many parts as a VM ("1", "2-n") asks for; never `source`."""
     first, second = _VALUES[vr]
-    count = int(vm.split("-")[0]) if vm[:1].isdigit() else 1
+    least = vm.partition("-")[0]
+    count = int(least) if least.isdigit() else 1
     separator = b"" if vr in _BINARY else b"\\"
     value = separator.join([first] * count)
     if value == source.rstrip(b" \0") or value == source:

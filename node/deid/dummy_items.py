@@ -39,7 +39,8 @@ _ITEMS: dict[int, list[Spec]] = {
         (0x00700015, "CS", "N")]])]],  # Graphic Annotation Sequence
     0x0040A073: [[(0x0040A027, "LO", TEXT), (0x0040A030, "DT", "19000101000000"),
                   (0x0040A075, "PN", TEXT), (0x0040A088, "SQ", [])]],  # Verifying Observer Sequence
-    0x00081072: [[(0x00080080, "LO", TEXT), (0x00401101, "SQ", _code())]],  # Operator Identification
+    0x00081072: [[(0x00080080, "LO", TEXT),
+                  (0x00401101, "SQ", _code())]],  # Operator Identification Sequence
     0x00081110: _reference("1.2.840.10008.3.1.2.3.1"),  # Referenced Study Sequence
     0x00081111: _reference("1.2.840.10008.3.1.2.3.3"),  # Referenced Performed Procedure Step
     0x0040B020: [[(0x00700006, "ST", TEXT), (0x0040A0B0, "US", bytes(4))]],  # Waveform Annotation

@@ -101,7 +101,8 @@ def walk_explicit(
 ) -> int:
     """Append the explicit VR elements that begin before `end`; none may pass `limit`.
 
-    `last` is the tag before the first of them. Returns where it stopped: at `end` or beyond, or at an item's delimiter.
+    `last` is the tag before the first of them. Returns where it stopped: at `end` or beyond, or at
+    an item's delimiter.
     """
     for _ in range(MOST_ELEMENTS):
         if position >= end:
@@ -144,7 +145,8 @@ def walk_implicit(
 ) -> int:
     """Append the implicit VR elements that begin before `end`; none may pass `limit`.
 
-    `last` is the tag before the first of them. Returns where it stopped: at `end` or beyond, or at an item's delimiter.
+    `last` is the tag before the first of them. Returns where it stopped: at `end` or beyond, or at
+    an item's delimiter.
     """
     for _ in range(MOST_ELEMENTS):
         if position >= end:
@@ -172,7 +174,7 @@ def walk_implicit(
     raise Quarantined("a data set has more elements than any real one")
 
 
-def walk_items(
+def walk_items(  # noqa: C901 -- one branch per thing that may be wrong with an item
     buffer: bytes, position: int, end: int, depth: int, *, implicit: bool
 ) -> tuple[Items, int]:
     """Give the items of a sequence whose value begins at `position`, and where it ends.
@@ -196,18 +198,16 @@ def walk_items(
         if tag != ITEM:
             raise Quarantined("a sequence holds something else than items")
         elements: list[Element] = []
+        after = end if length == UNDEFINED else position + length
+        if after > end:
+            raise Runaway
+        position = walk(buffer, position, after, after, elements, depth + 1)
         if length == UNDEFINED:
-            position = walk(buffer, position, end, end, elements, depth + 1)
             if buffer[position : position + 4] != _ITEM_END or position + 8 > end:
                 raise Runaway
             position += 8
-        else:
-            after = position + length
-            if after > end:
-                raise Runaway
-            if walk(buffer, position, after, after, elements, depth + 1) != after:
-                raise Quarantined("an item ends before its length does")
-            position = after
+        elif position != after:
+            raise Quarantined("an item ends before its length does")
         items.append(elements)
     raise Quarantined("a sequence has more items than any real one")
 

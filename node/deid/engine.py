@@ -47,7 +47,7 @@ def deidentify(source: Path, target: Path, recipe: Recipe) -> Deidentified:
     Quarantined
         The instance is not understood or not accepted; nothing is written.
     Held
-        The study needs a person: no Patient ID, or none in the profile's lookup; nothing is written.
+        There is no Patient ID, or no row for it in the profile's lookup; nothing is written.
     FileExistsError
         The target is there already.
     """

@@ -37,7 +37,7 @@ def _rows(path: Path, _changed: int, _size: int, _inode: int) -> dict[bytes, str
     """Read the rows; the further arguments make a changed file another one."""
     try:
         reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-        if not _COLUMNS <= set(reader.fieldnames or ()):
+        if not set(reader.fieldnames or ()).issuperset(_COLUMNS):
             raise Held(
                 "the profile's pseudonym lookup needs the columns patient_id, issuer, pseudonym"
             )

@@ -1,4 +1,4 @@
-"""What says that and how an instance was de-identified (PS3.15 E.1.1, E.2; PS3.3 C.7.1.1, C.7.5.1)."""
+"""What says that, and how, an instance was de-identified (PS3.15 E.1.1, E.2; PS3.3 C.12.1)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from node.deid.dummy_items import code_item
 from node.deid.element import tag_bytes
 from node.profile.profile import Profile
 
-IDENTITY_REMOVED, METHOD, METHOD_CODES, LONGITUDINAL = (
-    0x00120062,
-    0x00120063,
-    0x00120064,
-    0x00280303,
-)
+IDENTITY_REMOVED, METHOD, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
+LONGITUDINAL = 0x00280303
 #: At the top level these are ours; what the source said of an earlier time is carried over.
 OURS = frozenset({IDENTITY_REMOVED, METHOD, METHOD_CODES, LONGITUDINAL})
 _LONGEST = 64  # characters of an LO
@@ -24,7 +20,7 @@ _LONGEST = 64  # characters of an LO
 def markers(
     profile: Profile, earlier_methods: bytes, earlier_codes: list[bytes], *, implicit: bool
 ) -> list[tuple[int, bytes]]:
-    """Give our elements by tag, in order; methods and code items of an earlier time stay before ours."""
+    """Give our elements by tag, in order; what an earlier de-identification said stays before."""
     removed, method, codes, longitudinal = _ours(profile, implicit)
     earlier = [part.strip(b" \0") for part in earlier_methods.split(b"\\")]
     methods = [part for part in earlier if part and part != method] + [method]

@@ -51,7 +51,7 @@ def _native(instance: Instance, base: int, element: Element) -> Pixels:
         raise Quarantined("its pixel data are not encoded as its transfer syntax says")
     length = _expected_length(instance, tag, end - start)
     padding = b"\0" * (length % 2)
-    head = _head(instance, tag, key, length + len(padding))
+    head = _head(tag, key, length + len(padding), implicit=instance.implicit)
     first = base + start
     mask = _embedded_overlay_mask(instance)
     if mask:
@@ -77,7 +77,7 @@ def _encapsulated(instance: Instance, fragments: Fragments) -> Pixels:
         whole = first, last[0] + last[1] - first
         holds = _extended_offsets_hold(instance, fragments)
         return Pixels([head + empty, whole, SEQUENCE_END + bytes(4)], holds)
-    return Pixels([head, *_rewritten(instance, frames), SEQUENCE_END + bytes(4)], False)
+    return Pixels([head, *_rewritten(frames), SEQUENCE_END + bytes(4)], False)
 
 
 #: A frame: where its fragments lie, and its codestream where something was taken out of it.
@@ -106,7 +106,7 @@ def _frames(instance: Instance, codec: Codec, fragments: Fragments) -> list[Fram
     return frames
 
 
-def _rewritten(instance: Instance, frames: list[Frame]) -> list[Piece]:
+def _rewritten(frames: list[Frame]) -> list[Piece]:
     """Give table and fragments anew, one fragment per frame that was stripped."""
     offsets: list[int] = []
     pieces: list[Piece] = []
@@ -114,9 +114,10 @@ def _rewritten(instance: Instance, frames: list[Frame]) -> list[Piece]:
     for group, stripped in frames:
         offsets.append(position)
         if stripped is not None:
-            stripped += b"\0" * (len(stripped) % 2)
-            pieces.append(ITEM + len(stripped).to_bytes(4, "little") + stripped)
-            position += 8 + len(stripped)
+            padding = b"\0" * (len(stripped) % 2)
+            size = len(stripped) + len(padding)
+            pieces.append(ITEM + size.to_bytes(4, "little") + stripped + padding)
+            position += 8 + size
             continue
         for start, length in group:
             pieces += [ITEM + length.to_bytes(4, "little"), (start, length)]
@@ -206,14 +207,15 @@ def _embedded_overlay_mask(instance: Instance) -> int:
 def _masked(pixels: bytes, mask: int) -> bytes:
     if len(pixels) > _LARGEST_REWRITE:
         raise Quarantined("pixel data with an overlay in them are larger than we hold in memory")
-    kind = np.dtype("<u2") if mask >> 32 == 16 else np.dtype("u1")  # noqa: PLR2004 -- bits
-    return (np.frombuffer(pixels, kind) & kind.type(mask & 0xFFFF)).tobytes()
+    if mask >> 32 == 16:  # noqa: PLR2004 -- bits allocated
+        return (np.frombuffer(pixels, "<u2") & np.uint16(mask & 0xFFFF)).tobytes()
+    return (np.frombuffer(pixels, "u1") & np.uint8(mask & 0xFF)).tobytes()
 
 
-def _head(instance: Instance, tag: int, key: bytes, length: int) -> bytes:
+def _head(tag: int, key: bytes, length: int, *, implicit: bool) -> bytes:
     if length > 0xFFFFFFFE:  # noqa: PLR2004 -- the most that a defined length can say
         raise Quarantined("its pixel data are longer than DICOM can say")
-    if instance.implicit:
+    if implicit:
         return tag_bytes(tag) + length.to_bytes(4, "little")
     vr = key[4:] if key[4:] in (b"OB", b"OW") else b"OW"
     vr = {FLOAT: b"OF", DOUBLE: b"OD"}.get(tag, vr)

@@ -51,8 +51,8 @@ class Fragments:
 class Instance:
     """An opened instance: top-level elements in `stretches`, and in `found` by tag.
 
-    Pixel data are not among the stretches: compressed ones are `fragments`, native ones `bulk`, with
-    the offset that the element's own are relative to.
+    Pixel data are not among the stretches: compressed ones are `fragments`, native ones `bulk`,
+    with the offset that the element's own are relative to.
     """
 
     source: Source
@@ -79,7 +79,7 @@ class Instance:
         return self.in_buffer(stretch, element)
 
     def in_buffer(self, stretch: Stretch, each: Element) -> tuple[bytes, Element]:
-        """Give an element and a buffer that holds all of it, read anew where its window does not."""
+        """Give an element and a buffer with all of it, read anew where its window ends early."""
         tag, key, start, value, end, items = each
         if end <= len(stretch.buffer):
             return stretch.buffer, each
@@ -126,38 +126,60 @@ def _read(source: Source) -> Instance:
 
 def _walk(instance: Instance, position: int) -> None:
     """Walk the top level window by window until Pixel Data or the end of the file."""
-    source = instance.source
-    walk = element.walk_implicit if instance.implicit else element.walk_explicit
-    window, last = _FIRST_WINDOW, -1
-    while position < source.size and last < element.PIXEL_DATA:
-        buffer = source.read(position, min(window, source.size - position))
-        whole = position + len(buffer) == source.size
-        end = len(buffer) if whole else len(buffer) - _LONGEST_HEADER
-        elements: list[Element] = []
-        stretch = Stretch(position, buffer, elements)
-        try:
-            stopped = walk(buffer, 0, end, source.size - position, elements, 0, last)
-            if stopped < end:
-                raise Quarantined("an item's delimiter stands outside an item")
-        except Encapsulated:
-            stopped = elements[-1][4] if elements else 0
-            instance.fragments = _fragments(source, position + stopped, buffer[stopped:][:6])
-        except Runaway:
-            stopped = elements[-1][4] if elements else 0
-            if stopped == 0:
-                window *= 4
-            if whole or window > _LARGEST_WINDOW:
-                raise Quarantined("the file ends within an element") from None
-        except (Disorder, Quarantined):
-            # Only what follows Pixel Data may be anything: it is never written.
-            if not elements or elements[-1][0] != element.PIXEL_DATA:
-                raise
-        if elements:
-            last = elements[-1][0]
+    size, last = _FIRST_WINDOW, -1
+    while position < instance.source.size and last < element.PIXEL_DATA:
+        stretch, stopped, encapsulated = _walk_window(instance, position, size, last)
+        if encapsulated:
+            key = stretch.buffer[stopped : stopped + 6]
+            instance.fragments = _fragments(instance.source, position + stopped, key)
+        elif stopped == 0:
+            size *= 4  # a sequence of undefined length reaches beyond
+            if size > _LARGEST_WINDOW:
+                raise Quarantined("a sequence is larger than we hold in memory")
+        if stretch.elements:
+            last = stretch.elements[-1][0]
         _index(instance, stretch)
-        if instance.fragments is not None:
+        if encapsulated:
             return
         position += stopped
+
+
+def _walk_window(
+    instance: Instance, position: int, size: int, last: int
+) -> tuple[Stretch, int, bool]:
+    """Walk what begins in one window.
+
+    Returns the elements, the offset in the window of what comes next, and whether that is
+    encapsulated pixel data.
+    """
+    source = instance.source
+    walk = element.walk_implicit if instance.implicit else element.walk_explicit
+    buffer = source.read(position, min(size, source.size - position))
+    whole = position + len(buffer) == source.size
+    end = len(buffer) if whole else len(buffer) - _LONGEST_HEADER
+    elements: list[Element] = []
+    stretch = Stretch(position, buffer, elements)
+    try:
+        stopped = walk(buffer, 0, end, source.size - position, elements, 0, last)
+    except Encapsulated:
+        return stretch, elements[-1][4] if elements else 0, True
+    except Runaway:
+        if whole and not _ends_in_pixels(elements):
+            raise Quarantined("the file ends within an element") from None
+        stopped = elements[-1][4] if elements else 0
+    except (Disorder, Quarantined):
+        if not _ends_in_pixels(elements):
+            raise
+        stopped = elements[-1][4]
+    else:
+        if stopped < end and not _ends_in_pixels(elements):
+            raise Quarantined("an item's delimiter stands outside an item")
+    return stretch, stopped, False
+
+
+def _ends_in_pixels(elements: list[Element]) -> bool:
+    """Tell whether Pixel Data were reached: what follows may be anything, it is never written."""
+    return bool(elements) and elements[-1][0] >= element.PIXEL_DATA
 
 
 def _index(instance: Instance, stretch: Stretch) -> None:

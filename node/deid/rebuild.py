@@ -7,7 +7,7 @@ defined lengths.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from node.deid import normalise, private
 from node.deid.charset import encoding_of
@@ -45,7 +45,7 @@ class Plan(Protocol):
 
 
 def rebuild(
-    buffer: bytes, elements: list[Element], plan: Plan, treatment: Treatment, pieces: list[bytes]
+    buffer: bytes, elements: list[Element], plan: Plan, treatment: Treatment, pieces: list[Any]
 ) -> None:
     """Append what becomes of elements that follow each other in a buffer."""
     if not elements:
@@ -60,9 +60,9 @@ def rebuild(
             pieces.append(buffer[run:start])
         run = element[4]
         if step.__class__ is bytes:
-            pieces.append(step)  # type: ignore[arg-type]  # the class was just asked
+            pieces.append(step)
         else:
-            pieces.append(step(treatment, plan, buffer, element))  # type: ignore[operator]  # nor is it bytes
+            pieces.append(step(treatment, plan, buffer, element))  # type: ignore[operator]  # asked
     if element[4] > run:
         pieces.append(buffer[run : element[4]])
 

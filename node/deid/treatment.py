@@ -25,7 +25,7 @@ class Treatment:
     days
         By which dates go back.
     encoding
-        Python's name of the character set that holds where the walk is (items may declare their own).
+        Python's name of the character set where the walk is (items may declare their own).
     present
         Tags at the top level.
     identifiers

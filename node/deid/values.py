@@ -19,7 +19,7 @@ Change = Callable[[Treatment, bytes], bytes | None]
 
 
 def changing(vr: str, change: Change, otherwise: Apply | bytes) -> Apply:
-    """Make the step that writes what `change` finds; empty stays empty, not understood: `otherwise`."""
+    """Make the step that writes what `change` finds, or `otherwise`; empty stays empty."""
 
     def step(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
         _, key, _, start, end, _ = element
@@ -111,7 +111,7 @@ def pseudonym(treatment: Treatment, _value: bytes) -> bytes:
     return treatment.pseudonym
 
 
-def nested_patient_id(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
+def nested_patient_id(treatment: Treatment, _plan: Plan, buffer: bytes, element: Element) -> bytes:
     """Give the pseudonym of the Patient ID of an item, which may be another patient's."""
     value = decode(buffer[element[3] : element[4]], treatment.encoding)
     issuer = _issuer_behind(treatment, buffer, element[4]) or treatment.issuer
