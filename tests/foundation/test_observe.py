@@ -71,7 +71,7 @@ def test_the_console_prints_an_exceptions_facts(capsys: pytest.CaptureFixture[st
     try:
         int("Quillfeather^Zebedee")
     except ValueError as error:
-        structlog.get_logger().error("role_failed", **observe.exception_facts(error))  # noqa: TRY400 -- no traceback
+        structlog.get_logger().error("role_failed", **observe.exception_facts(error))
     printed = capsys.readouterr().err
     assert "ValueError" in printed
     assert "test_observe.py:" in printed
