@@ -24,7 +24,7 @@ NOTICE = (
     "DICOM PS3.15/3.6/3.16 2026d, PS3.3 2026b, (c) NEMA. Facts only: tags, keywords, codes, types."
 )
 
-#: VRs of the attributes that are newer than every dictionary at hand (PS3.6 2026d).
+#: VRs of the attributes that are newer than every dictionary at hand; text, so any text VR fits.
 NEW_VRS = {"EthnicGroups": "UC", "MontageName": "LO", "MontageChannelLabel": "LO"}
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 #: Where no table says otherwise, these VRs are kept, recursed into or remapped, whatever the Type.

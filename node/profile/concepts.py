@@ -42,10 +42,8 @@ def concept_rule(
         # A listed concept in another value type is no less telling; only structure is.
         strict = rows and value_type not in _KEPT
         return rule(_GONE, "table") if strict else _by_value_type(value_type, options)
-    modified = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
-    order = sorted(options, key=lambda option: (option != modified, row.get(option) != "K", option))
-    for option in order:
-        if row.get(option):
+    for option in Option:  # retaining goes before cleaning: what is retained is retained (E.1.1)
+        if option in options and row.get(option):
             return rule(row[option], f"option:{option}")
     return rule(row["basic"], "table")
 

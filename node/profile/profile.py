@@ -130,7 +130,7 @@ class Profile:
 
     @property
     def retains(self) -> tuple[str, ...]:
-        """Name what stays, for the manifest: options, then `rule:KEYWORD` of a site's keep rules."""
+        """Name what stays, for the manifest: options, then `rule:KEYWORD` per keep rule."""
         options = [option.value for option in Option if option in self.options]
         kept = [_name(tag) for tag, own in sorted(self.site_rules.items()) if own.verb == "keep"]
         kept += [

@@ -1,12 +1,8 @@
 """One rule per attribute: the option's column over the basic one, the table over the VR default.
 
-PS3.15 E.1.1: an option's requirement overrides the profile's. Where two options of a profile
-speak of the same attribute, the order here decides (docs/profiles.md tells it to people):
-
-1. Modified dates go first: an attribute that it lists "shall be modified", also the eleven dates
-   that Retain Device Identity would keep.
-2. K over C: what one option retains, another does not clean.
-3. Among C, the first column of the table names the origin; cleaning is the same.
+PS3.15 E.1.1: an option's requirement overrides the profile's. Two options contradict each other in
+one place only: eleven dates of devices are K by Retain Device Identity and C by Modified Dates.
+Those "shall be modified" (E.3.6), and one date unshifted beside shifted ones would tell the shift.
 """
 
 from __future__ import annotations
@@ -45,12 +41,8 @@ def option_cell(row: tuple[str, ...], options: AbstractSet[Option]) -> tuple[Opt
         if code and Option(column) in options
     }
     if Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in cells:
-        option = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
-        return option, cells[option]
-    kept = [option for option, code in cells.items() if code == "K"]
-    for option in [*kept, *cells]:
-        return option, cells[option]
-    return None
+        return Option.RETAIN_LONGITUDINAL_MODIFIED_DATES, "C"
+    return next(iter(cells.items()), None)
 
 
 def private_rule(

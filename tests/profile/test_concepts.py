@@ -33,6 +33,14 @@ def test_every_concept_answers_with_the_column_of_its_option(option: Option) -> 
         assert profile.concept(*key.split(",")).code == (row[column] or row[0]), key
 
 
+def test_a_concept_that_one_option_retains_is_not_cleaned_by_another() -> None:
+    """Performed Processing Parameters (121122, DCM): K for the device, C for descriptors."""
+    device = {STRUCTURED, Option.RETAIN_DEVICE_IDENTITY}
+    assert make_profile(options=device).concept("DCM", "121122", "TEXT").code == "K"
+    both = make_profile(options=device | {Option.CLEAN_DESCRIPTORS})
+    assert both.concept("DCM", "121122", "TEXT").code == "K"
+
+
 @pytest.mark.parametrize(
     ("value_type", "code"),
     [

@@ -41,8 +41,19 @@ def test_the_devices_dates_stay_with_the_device_alone_and_with_full_dates() -> N
     assert make_profile(options={DEVICE, FULL}).public(0x00181200, "DA").code == "K"
 
 
-def test_what_one_option_retains_another_does_not_clean() -> None:
-    """For every pair of options: K goes before C, but for modified dates."""
+def test_no_other_two_options_contradict_each_other() -> None:
+    """In every row all cells say the same, but for the dates; so the order of options is free."""
+    dates = {column(FULL), column(MODIFIED)}
+    for tag, row in confidentiality_table().items():
+        cells = {cell for at, cell in enumerate(row) if at and at not in dates} - {""}
+        assert len(cells) <= 1, f"{tag:08X}"
+        if row[column(FULL)]:
+            assert (row[column(FULL)], row[column(MODIFIED)]) == ("K", "C"), f"{tag:08X}"
+            assert cells <= {"K"}
+
+
+def test_what_one_option_retains_stays_beside_any_other() -> None:
+    """For every pair of options, but for modified dates."""
     for first in Option:
         for second in set(Option) - {first, MODIFIED, FULL}:
             profile = make_profile(options={first, second})
