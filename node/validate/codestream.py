@@ -50,7 +50,7 @@ def remarks(stream: bytes) -> str:
         end = sum(len(segment) for _, segment in segments)
     else:
         return ""
-    return "bytes after its end" if stream[end:].strip(b"\0") else ""
+    return "bytes after its end" if stream[end:].strip(b"\0\xff") else ""
 
 
 def _talks(marker: int) -> bool:

@@ -17,7 +17,7 @@ from node.validate.reader import Item, Parsed, Unreadable
 from node.validate.results import Patient
 from node.validate.risk import check_pixel_risk
 from node.validate.search import search_bytes, search_places
-from node.validate.secrets import SPECIFIC_CHARACTER_SET, Rank, collect
+from node.validate.secrets import SPECIFIC_CHARACTER_SET, collect
 from node.validate.structure import SOP_CLASS_UID, SOP_INSTANCE_UID, check_structure
 from node.validate.walk import Level, Walk, walk_items
 
@@ -112,11 +112,16 @@ def _check(original: Parsed, result: Parsed, recipe: Recipe, case: _Case) -> Ite
     yield from check_markers(original.dataset, result.dataset, recipe.profile)
     secrets = collect(original.dataset, recipe.profile, recipe.assume_charset)
     walk = Walk(
-        recipe, case.patient, case.issuer,
-        frozenset(word for word, rank in secrets.words.items() if rank is Rank.PATIENT),
-        original.dataset.value(SOP_CLASS_UID).decode("latin_1").strip(" \0"),
-        original.dataset.by_tag, original.big_endian, is_transcoded(original, result),
-    )  # fmt: skip
+        recipe=recipe,
+        patient=case.patient,
+        issuer=case.issuer,
+        secrets=secrets,
+        sop_class_uid=original.dataset.value(SOP_CLASS_UID).decode("latin_1").strip(" \0"),
+        present=original.dataset.by_tag,
+        kept=result.dataset.by_tag,
+        big_endian=original.big_endian,
+        transcoded=is_transcoded(original, result),
+    )
     after = charset.terms(result.dataset.value(SPECIFIC_CHARACTER_SET))
     walk_items(walk, Level(original.dataset, result.dataset, None, case.declared, after))
     yield from walk.findings

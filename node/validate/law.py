@@ -6,10 +6,11 @@ needs, or something stronger (a dummy where the attribute could have gone), neve
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from node.profile.actions import Action, Option, Rule
-from node.validate import charset, results
+from node.validate import charset, results, words
 from node.validate.findings import Severity
 from node.validate.places import Origin, Where
 from node.validate.reader import Element
@@ -19,6 +20,10 @@ from node.validate.secrets import TEXT
 if TYPE_CHECKING:
     from node.validate.walk import Walk
 
+_OVERLAYS, _OVERLAY_DATA = 0x60, 0x3000
+_AGE, _WELL_FORMED_AGE = 0x00101010, re.compile(rb"\d{3}[DWMY]")
+#: In a dummy item: a code of DICOM's own length, or capitals.
+_CODE_VALUE, _DUMMY_CODE = 0x00080100, re.compile(rb"\d{6}|[A-Z_-]{1,16}")
 _TEMPORAL = frozenset({"DA", "DT", "TM"})
 _GOING = frozenset({Action.X, Action.Z, Action.D})
 
@@ -51,6 +56,8 @@ def _may_be_empty(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> bo
     kind = walk.type_of(where, pair.output.tag)
     if kind == "1":
         return False
+    if Action.K in rule.actions and says_secret(walk, pair.source, pair.source_charset):
+        return True
     if Action.C in rule.actions:
         return pair.output.vr in TEXT or results.is_unparsable(pair)
     return Action.Z in rule.actions or (Action.X in rule.actions and kind == "2")
@@ -60,8 +67,10 @@ def _may_be_dummy(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> bo
     if Action.D in rule.actions or Action.Z in rule.actions:
         return True
     kind = walk.type_of(where, pair.output.tag)
+    if Action.K in rule.actions and says_secret(walk, pair.source, pair.source_charset):
+        return True
     if Action.C in rule.actions:
-        return kind == "1"
+        return pair.output.vr in TEXT or kind == "1"
     return Action.X in rule.actions and kind != "3"
 
 
@@ -79,7 +88,7 @@ def _origin_of_cleaned(walk: Walk, pair: Pair) -> Origin:
             return Origin.KEPT
         return Origin.PROVEN if results.is_remapped(pair, walk.patient) else Origin.STRAY
     if vr in TEXT:
-        cleaned = results.is_cleaned(pair, walk.patient_words)
+        cleaned = results.is_cleaned(pair, walk.secrets.patient_words)
         return Origin.WRITTEN if cleaned else Origin.STRAY
     return Origin.KEPT if results.is_kept(pair) else Origin.STRAY
 
@@ -101,6 +110,8 @@ def is_dummy_sequence(element: Element) -> bool:
             if inner.items is not None:
                 if not is_dummy_sequence(inner):
                     return False
+            elif inner.tag == _CODE_VALUE and _DUMMY_CODE.fullmatch(inner.value.strip(b" \0")):
+                continue
             elif inner.value and not results.is_dummy_value(inner.vr, inner.value.strip(b" \0")):
                 return False
     return not element.value or element.items is not None
@@ -113,10 +124,10 @@ def check_absent(
     actions = rule.actions
     if results.is_empty(element) or actions == (Action.X,):
         return
-    if Action.C in actions and _cleans_to_nothing(walk, element, before):
-        actions = (*actions, Action.X)
     if rule.verb in ("remove", "empty"):
         return
+    if _may_go(walk, rule, element, before):
+        actions = (*actions, Action.X)
     kind = walk.type_of(where, element.tag)
     if Action.X not in actions:
         walk.report(
@@ -134,6 +145,31 @@ def check_absent(
         )
 
 
+def _may_go(walk: Walk, rule: Rule, element: Element, before: tuple[str, ...]) -> bool:
+    """Tell whether an attribute that the profile keeps or cleans may go all the same."""
+    if Action.C in rule.actions and _cleans_to_nothing(walk, element, before):
+        return True
+    if element.tag >> 24 == _OVERLAYS:
+        return element.tag & 0xFFFF0000 | _OVERLAY_DATA not in walk.kept
+    if element.tag == _AGE and not _WELL_FORMED_AGE.fullmatch(element.value):
+        return True
+    return says_secret(walk, element, before)
+
+
+def says_secret(walk: Walk, element: Element, declared: tuple[str, ...]) -> bool:
+    """Tell whether a value that is kept otherwise says a name, ID or place and so had better go."""
+    if element.vr not in TEXT and element.vr != "CS":
+        return False
+    text = words.fold(charset.decode(element.value, declared))
+    secrets = walk.secrets
+    return (
+        any(word in text for word in secrets.words if words.is_strong(word))
+        or not secrets.words.keys().isdisjoint(words.words(text))
+        or not secrets.dates.isdisjoint(words.dates(text))
+        or not secrets.uids.isdisjoint(words.uids(text))
+    )
+
+
 def _cleans_to_nothing(walk: Walk, element: Element, before: tuple[str, ...]) -> bool:
     """Tell whether cleaning may leave nothing of a value."""
     if element.vr not in _TEMPORAL:
@@ -145,7 +181,7 @@ def _cleans_to_nothing(walk: Walk, element: Element, before: tuple[str, ...]) ->
 def report_stray(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> None:
     """Say that a value is not what its rule allows: a leak if it is still the original's."""
     tag = pair.output.tag
-    same = pair.output.items is not None or results.is_kept(pair)
+    same = pair.output.items is None and results.is_kept(pair)
     if results.is_empty(pair.output):
         walk.report(Severity.INVALID, where, tag, f"Empty, but the profile wants {rule.code} here.")
     elif same and rule.actions != (Action.K,):

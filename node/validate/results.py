@@ -22,9 +22,9 @@ NUMBERS = {"AT": 2, "FD": 8, "FL": 4, "OB": 1, "OD": 8, "OF": 4, "OL": 4, "OV": 
 #: What a dummy of each VR may be: it tells that something was there, and nothing of it.
 _DUMMIES = {
     "AS": re.compile(rb"000[DWMY]"),
-    "DA": re.compile(rb"(19000101|00010101)?"),
-    "DT": re.compile(rb"19000101(0{2,6}(\.0+)?)?([+-]0000)?"),
-    "TM": re.compile(rb"0{2,6}(\.0+)?"),
+    "DA": re.compile(rb"1900010[1-9]"),
+    "DT": re.compile(rb"1900010[1-9](0{2,6}(\.0+)?)?([+-]0000)?"),
+    "TM": re.compile(rb"0{1,5}[0-9](\.0+)?"),
     "DS": re.compile(rb"[01](\.0+)?"),
     "IS": re.compile(rb"[01]"),
     "UI": re.compile(rb"2\.25\.\d{1,39}|1\.2\.840\.10008\.[\d.]+"),

@@ -2,8 +2,8 @@
 
 Two nets. Each output value that the key does not prove is split into words, dates and UIDs and
 compared with the secrets. And the whole header (all bytes but the pixel data; NULs taken out, so
-that UTF-16 reads as one byte per character; ASCII in lower case) is searched for strong words, dates and
-UIDs as bytes, whatever the attribute, VR or encoding they hide in.
+that UTF-16 reads as one byte per character; ASCII in lower case) is searched for strong words,
+dates and UIDs as bytes, whatever the attribute, VR or encoding they hide in.
 
 What a hit means depends on where it is (`places.Origin`) and on the secret's rank:
 
@@ -79,7 +79,7 @@ def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
         if not known.isdisjoint(found):
             for word in known & found:
                 yield from _judge_word(place, word, secrets.words[word])
-        if place.origin is not Origin.KEPT:
+        if place.origin is not Origin.KEPT and place.element.vr not in _BINARY:
             if others is None:
                 others = secrets.other_words()
             if any(_is_unsafe(word) for word in others & found):
@@ -138,7 +138,7 @@ def search_bytes(output: Parsed, secrets: Secrets, places: list[Place]) -> Itera
     judged = {(place.element.start, place.element.length): place for place in places}
     elements = list(_leaves(output.dataset, None))
     for needle in hits:
-        yield from _judge_hit(output, needle, elements, judged)
+        yield from _judge_hit(output, needle, elements, judged, secrets)
 
 
 def _header(output: Parsed) -> bytes:
@@ -172,6 +172,7 @@ def _judge_hit(
     needle: bytes,
     elements: list[tuple[Element, Where | None]],
     judged: dict[tuple[int, int], Place],
+    secrets: Secrets,
 ) -> Iterator[Finding]:
     pattern = re.compile(rb"\0*".join(re.escape(bytes([byte])) for byte in needle), re.IGNORECASE)
     first = elements[0][0].start if elements else 0
@@ -193,7 +194,7 @@ def _judge_hit(
         elif owner[0].vr in _PROVEN_BY_LAW and (owner[0].start, owner[0].length) not in judged:
             continue
         elif owner[0].start <= start and end <= owner[0].start + owner[0].length:
-            yield from _judge_bytes(*owner, needle, judged)
+            yield from _judge_bytes(*owner, needle, judged, secrets)
 
 
 def _stands_alone(data: Buffer, start: int, end: int, needle: bytes) -> bool:
@@ -208,6 +209,7 @@ def _judge_bytes(
     where: Where | None,
     needle: bytes,
     judged: dict[tuple[int, int], Place],
+    secrets: Secrets,
 ) -> Iterator[Finding]:
     place = judged.get((element.start, element.length))
     place = place or Place(Origin.WRITTEN, element, where, ("",))
@@ -216,9 +218,14 @@ def _judge_bytes(
     within = [longer for longer in text if word in longer]
     if word in within:
         return  # a whole word: judged with its place
-    if within and not any(_is_unsafe(longer) for longer in within):
+    patient = secrets.words.get(word) is Rank.PATIENT
+    if within and all(
+        not _is_unsafe(longer) or (longer in secrets.kept and not patient) for longer in within
+    ):
         yield _finding(
-            place, Severity.NOTE, "A common term contains a word of the original: probably chance."
+            place,
+            Severity.NOTE,
+            "A common or kept word contains a word of the original: probably chance.",
         )
     elif place.origin is Origin.KEPT and _is_code_or_product(place):
         yield _finding(

@@ -33,6 +33,8 @@ _PATIENT_GROUP = 0x0010
 _CLEAN_DESCRIPTORS = confidentiality_columns().index("clean-descriptors")
 #: Of group 0010: what is said of many people alike is not a name of the patient.
 _COMMON = frozenset({0x00100021, 0x00100024, 0x00102160, 0x00102161, 0x001021A0, 0x001021F0})
+#: Timezone Offset From UTC is SH, but a time.
+_TIMEZONE = 0x00080201
 MAX_TEXT = 4096  # bytes of an opaque value in which words are looked for
 
 
@@ -58,6 +60,11 @@ class Secrets:
     #: Values of rank OTHER with their character sets, split only when something must be compared.
     others: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
 
+    @property
+    def patient_words(self) -> frozenset[str]:
+        """Give the words of the patient's own names, IDs and contacts."""
+        return frozenset(word for word, rank in self.words.items() if rank is Rank.PATIENT)
+
     def other_words(self) -> frozenset[str]:
         """Give the strong words of descriptions, comments, private and unlisted text."""
         found: set[str] = set()
@@ -75,6 +82,8 @@ def rank_of(tag: int, vr: str) -> Rank:
 
 
 def _names(tag: int) -> bool:
+    if tag == _TIMEZONE:
+        return False
     row = None if tag >> 16 & 1 else confidentiality_row(tag)
     return row is not None and not row[_CLEAN_DESCRIPTORS]
 

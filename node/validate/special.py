@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ACCESSION_NUMBER, STUDY_ID = 0x00080050, 0x00200010
 PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
-BIRTH_DATE, PATIENT_AGE = 0x00100030, 0x00101010
+PATIENT_AGE, TIMEZONE = 0x00101010, 0x00080201
 IDENTITY_REMOVED, METHOD, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 BURNED_IN, RECOGNIZABLE, LONGITUDINAL = 0x00280301, 0x00280302, 0x00280303
 #: What may differ when the pixel data was written in another transfer syntax.
@@ -143,6 +143,13 @@ def _pixel_description(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Orig
     return law.origin_of(walk, rule, pair, level.where)
 
 
+def _timezone(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
+    """Judge the offset from UTC: a shift by whole days keeps it."""
+    if walk.patient.days and Action.C in rule.actions and results.is_kept(pair):
+        return Origin.PROVEN
+    return law.origin_of(walk, rule, pair, level.where)
+
+
 LAWS: dict[int, Callable[[Walk, Rule, Pair, Level], Origin]] = {
     PATIENT_NAME: _patient,
     PATIENT_ID: _patient,
@@ -150,6 +157,7 @@ LAWS: dict[int, Callable[[Walk, Rule, Pair, Level], Origin]] = {
     STUDY_ID: _study_id,
     SPECIFIC_CHARACTER_SET: _character_set,
     PATIENT_AGE: _age,
+    TIMEZONE: _timezone,
     BURNED_IN: _burned_in,
     RECOGNIZABLE: _burned_in,
     IDENTITY_REMOVED: _marker,

@@ -17,7 +17,7 @@ from node.validate.lawbook import creator_of, is_creator, is_private, rule_of
 from node.validate.places import Origin, Place, Where, path
 from node.validate.reader import BULK, Element, Item
 from node.validate.results import Pair, Patient, is_lawful_vr
-from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT
+from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT, Secrets
 
 _ONLY_KEPT = (Action.K,)
 #: Values of these VRs are numbers if they hold nothing but these characters; else they are text.
@@ -36,9 +36,11 @@ class Walk:
     patient: Patient
     #: Issuer of Patient ID that stands for the whole data set.
     issuer: str
-    patient_words: frozenset[str]
+    secrets: Secrets
     sop_class_uid: str
     present: dict[int, Element]
+    #: Top-level elements of the output.
+    kept: dict[int, Element]
     big_endian: bool = False
     transcoded: bool = False
     findings: list[Finding] = field(default_factory=list)
