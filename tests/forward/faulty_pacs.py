@@ -69,6 +69,8 @@ class FaultyPacs:
     refused_classes: frozenset[str] = frozenset()
     #: Answer 0111H instead of storing what is held already.
     refuse_duplicates: bool = False
+    #: An instance at which it always aborts.
+    poison: str = ""
     bytes_per_second: int = 0
     max_associations: int = 100
     held: dict[str, list[bytes]] = field(default_factory=dict)
@@ -270,7 +272,7 @@ class _Peer:
         self.midway(fault)  # a data set in one PDU has no middle: then it is the end
         if fault is Fault.DROP_BEFORE:
             raise Closed
-        if fault is Fault.ABORT_BEFORE:
+        if fault is Fault.ABORT_BEFORE or uid == self.pacs.poison:
             self.send_pdu(7, bytes(4))
             raise Closed
         if self.pacs.refuse_duplicates and uid in self.pacs.held and not status:
