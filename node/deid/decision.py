@@ -210,7 +210,7 @@ class Plan(dict[bytes, Step]):
         if tag == _DOCUMENT_LENGTH and not self._book.profile.public(_DOCUMENT, "OB").verb:
             return documents.dummy_length
         if self._book.wary and vr in _TEXTUAL and tag != _CHARACTER_SET:
-            return values.changing(vr, values.unless_identifying, self._gone(tag, vr, kind))
+            return values.changing(vr, values.unless_identifying, self._gone(tag, vr, "1"))
         return None
 
     def _clean(  # noqa: PLR0911 -- one answer per kind of value

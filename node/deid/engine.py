@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from node.deid import identifiers, markers, pixeldata, pseudonyms, reader
+from node.deid import markers, pixeldata, pseudonyms, reader
 from node.deid.charset import decode, decode_leniently, encode, encoding_of
 from node.deid.decision import Plan, Rulebook, plan_for
 from node.deid.dummies import encoded
 from node.deid.element import tag_bytes
+from node.deid.identifiers import Identifiers, identifiers
 from node.deid.meta import write_meta
 from node.deid.outcome import Deidentified, Held, NotAccepted, Quarantined
 from node.deid.reader import Instance
@@ -109,12 +110,7 @@ def begin(instance: Instance, recipe: Recipe, profile: Settled) -> Treatment:
         present=instance.found,
         sop_class_uid=sop_class_uid,
         over_89=_is_over_89(instance),
-        identifiers=identifiers.identifiers(
-            tuple(
-                (tag, instance.value(tag)) for tag in profile.identifying if tag in instance.found
-            ),
-            encoding,
-        ),
+        identifiers=_identifiers(instance, profile, encoding),
     )
 
 
@@ -177,6 +173,17 @@ def _earlier_marks(
     buffer, items = items_of(treatment, plan, *instance.whole(markers.METHOD_CODES))
     child = plan.child(markers.METHOD_CODES)
     return methods, [item_bytes(treatment, child, buffer, item) for item in items]
+
+
+def _identifiers(instance: Instance, profile: Settled, encoding: str) -> Identifiers:
+    """Gather what no text that stays may repeat."""
+    values = tuple(
+        (tag, instance.value(tag)) for tag in profile.identifying if tag in instance.found
+    )
+    found = identifiers(values, encoding)
+    if Option.RETAIN_UIDS in profile.profile.options:
+        return found
+    return found.and_uid(instance.value(_SOP_INSTANCE).rstrip(b"\0 "))
 
 
 def _new_uid(instance: Instance, treatment: Treatment, tag: int) -> bytes:

@@ -26,7 +26,7 @@ NUMBERS = frozenset({
     0x00321033, 0x00102299, 0x00120040, 0x00120042,
 })  # fmt: skip
 DATES = frozenset({0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00080012, 0x00100030})
-UIDS = frozenset({0x00080018, 0x0020000D, 0x0020000E, 0x00200052})
+UIDS = frozenset({0x0020000D, 0x0020000E, 0x00200052})
 ALL = PERSONS | NUMBERS | DATES | UIDS
 
 _ANY, _PARTS = re.compile(rb"[\\^= ]"), re.compile(rb"\\")
@@ -46,6 +46,10 @@ class Identifiers:
     raw: tuple[bytes, ...]
     words: frozenset[str]
 
+    def and_uid(self, uid: bytes) -> Identifiers:
+        """Add the instance's own UID, which no other instance shares."""
+        return Identifiers((*self.tokens, uid.decode("latin-1")), (*self.raw, uid), self.words)
+
     def occur_in(self, text: str) -> bool:
         """Tell whether a text repeats one of them."""
         folded = fold(text)
@@ -54,7 +58,10 @@ class Identifiers:
 
 @lru_cache(maxsize=512)
 def identifiers(values: tuple[tuple[int, bytes], ...], encoding: str) -> Identifiers:
-    """Gather the identifiers of an instance from values of attributes in `ALL`."""
+    """Gather the identifiers of an instance from values of attributes in `ALL`.
+
+    They are the same throughout a series, so they are gathered once for it.
+    """
     tokens: set[str] = set()
     words: set[str] = set()
     raw: set[bytes] = set()
