@@ -39,7 +39,7 @@ from node.upper_layer.states import (
 from node.upper_layer.wire import Wire
 
 _PDU_HEADER = struct.Struct(">BxI")
-_LINGER_SECONDS = 2.0
+_LINGER_SECONDS = 1.0
 
 
 class Connection:
@@ -61,6 +61,8 @@ class Connection:
         self.is_tls = tls is not None
         self.began = time.monotonic()
         self.association: Association | None = None
+        #: True once another thread has cut it; its own thread is on its way out.
+        self.is_cut = False
         self._sock = sock
         self._supported = supported
         self._max_pdu = max_pdu_length
@@ -132,6 +134,7 @@ class Connection:
 
     def cut(self) -> None:
         """From another thread: end now."""
+        self.is_cut = True
         try:
             # Not SSLSocket's own shutdown, which would let the owner go on in clear text.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)

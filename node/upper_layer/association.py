@@ -39,7 +39,7 @@ _SHORTEST_ITEM = 2  # what a PDV's length counts at least: context id and contro
 #: What a caller leaves unread of a dataset is passed over up to this; more ends the association.
 _MOST_PASSED_OVER = 64 * 1024 * 1024
 #: How long we wait for a peer to take an A-ABORT and to close.
-_ABORT_SECONDS = 2.0
+_ABORT_SECONDS = 1.0
 #: A peer may tell that it takes PDUs of any length; one piece of ours is never longer.
 _LONGEST_SENT = 1024 * 1024
 

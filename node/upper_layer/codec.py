@@ -40,6 +40,7 @@ from node.upper_layer.states import AbortReason, Rejection
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 _ACCEPTED = 0
+_SHORTEST_ASSOCIATE = 74  # PS3.8 Table 9-17: where the items begin
 _Roles = dict[Any, tuple[bool | None, bool | None]]
 
 RELEASE_RQ: bytes = A_RELEASE_RQ().encode()
@@ -168,6 +169,8 @@ def encode_request(calling: str, called: str, proposals: Sequence[Proposal], max
 
 def decode_accept(pdu: bytes, proposals: Sequence[Proposal]) -> Negotiated:
     """Decode the A-ASSOCIATE-AC that answers these proposals; ProtocolViolated if it is none."""
+    if len(pdu) < _SHORTEST_ASSOCIATE:
+        raise ProtocolViolated("the A-ASSOCIATE-AC is cut short")
     try:
         decoded = A_ASSOCIATE_AC()
         decoded.decode(pdu)
@@ -210,7 +213,7 @@ def _table(supported: tuple[Supported, ...]) -> list[PresentationContext]:
 def _proposal(context: PresentationContext, roles: _Roles) -> Proposal:
     scu_role, scp_role = roles.get(context.abstract_syntax, (None, None))
     abstract, syntaxes = context.abstract_syntax, tuple(map(str, context.transfer_syntax))
-    if context.context_id is None or abstract is None or not syntaxes:
+    if context.context_id is None or not abstract or not syntaxes:
         raise ValueError("a presentation context lacks its id or a syntax")
     return Proposal(context.context_id, str(abstract), syntaxes, scu_role, scp_role)
 

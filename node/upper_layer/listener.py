@@ -35,6 +35,8 @@ Serve = Callable[[Connection], None]
 MAX_WAITING = 256
 _BACKLOG = 1024
 _OUT_OF_DESCRIPTORS_SECONDS = 0.05
+#: Where descriptors run out, a connection is given this long to say something.
+_GRACE_SECONDS = 1.0
 
 
 class Listener:
@@ -124,10 +126,10 @@ class Listener:
                 sock, address = self._sock.accept()
             except OSError:
                 if not self._closing:  # no descriptor left, or the peer is gone already
-                    self._make_room(limit=0)
+                    self._make_room(0, _GRACE_SECONDS)
                     time.sleep(_OUT_OF_DESCRIPTORS_SECONDS)
                 continue
-            self._make_room(self._max_waiting)
+            self._make_room(self._max_waiting, 0)
             connection = Connection(
                 sock, address[0], self._supported, self._max_pdu, self._deadlines, self._tls
             )
@@ -149,9 +151,16 @@ class Listener:
             with self._lock:
                 self._connections.discard(connection)
 
-    def _make_room(self, limit: int) -> None:
+    def _make_room(self, limit: int, age: float) -> None:
         """Cut the oldest waiting connection of the address that has most, if too many wait."""
-        waiting = [connection for connection in self._open() if connection.association is None]
+        youngest = time.monotonic() - age
+        waiting = [
+            connection
+            for connection in self._open()
+            if connection.association is None
+            and not connection.is_cut
+            and connection.began <= youngest
+        ]
         if not waiting or len(waiting) < limit:
             return
         busiest, _ = Counter(connection.address for connection in waiting).most_common(1)[0]
