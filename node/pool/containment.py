@@ -24,12 +24,11 @@ class Limits:
     cpu_seconds: int
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends."""
-    parent = os.getppid()
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread of `parent` that started it ends."""
     if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_PDEATHSIG")
-    if os.getppid() != parent:  # it died in between
+    if os.getppid() != parent:  # it died before we asked
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from pebble import ProcessExpired, concurrent
 
 from node import observe
-from node.pool.containment import Limits, die_with_parent, keep_within, leave_no_core
+from node.pool.containment import Limits, keep_within, leave_no_core
 
 MAX_SLOTS = 8
 _NAME = "deid-worker"
@@ -115,7 +115,6 @@ class Pool:
 
 def _run_contained(job: Callable[[Any], Any], message: Any, limits: Limits) -> Any:
     """Run in the job's process: limit it, then do the job."""
-    die_with_parent()
     observe.name_process("worker")
     leave_no_core()  # after the name: /proc/self is not ours any more
     keep_within(limits)

@@ -4,7 +4,14 @@ It must come first in the list of preloaded modules: a user namespace can only b
 there is one thread, and numerical libraries start theirs when they are imported.
 """
 
-from node.pool.containment import die_with_parent, leave_network
+import os
 
-die_with_parent()
+from node import observe
+from node.pool.containment import die_with, leave_network
+
+observe.name_process("forkserver")
+die_with(os.getppid())
 leave_network()
+# Each job's process, from its first moment: an orphan would go on writing into staging.
+_server = os.getpid()
+os.register_at_fork(after_in_child=lambda: die_with(_server))

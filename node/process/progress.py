@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from node.inbox.states import StudyState
-from node.inbox.tables import study
+from node.inbox.tables import study, total
 from node.process.workplace import Workplace, log
 
 SECONDS = 1.0
+_UNDER_WAY = (StudyState.RECEIVING, StudyState.COMPLETE, StudyState.PROCESSING)
+
+
+def under_way(place: Workplace) -> bool:
+    """Tell whether any study may move by itself."""
+    query = select(total.c.state).where(total.c.state.in_(_UNDER_WAY), total.c.studies > 0)
+    with place.index.connect() as conn:
+        return conn.execute(query.limit(1)).scalar() is not None
 
 
 @dataclass(slots=True)
@@ -32,12 +40,10 @@ class Progress:
         )
         with place.index.connect() as conn:
             rows = conn.execute(query).all()
-        for study_id, number, done, total in rows:
+        for study_id, number, done, of in rows:
             last, before = self.told.get(study_id, (0.0, 0))
             if done != before and now - last >= SECONDS:
                 self.told[study_id] = (now, done)
-                log.info(
-                    "study_progress", study=study_id, generation=number, done=done, total=total
-                )
+                log.info("study_progress", study=study_id, generation=number, done=done, total=of)
         current = {row[0] for row in rows}
         self.told = {key: value for key, value in self.told.items() if key in current}

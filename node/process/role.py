@@ -30,7 +30,7 @@ from node.process.housekeeping import Housekeeping, keep_house
 from node.process.jobs import start_jobs
 from node.process.keys import KeyRefused
 from node.process.opening import open_workplace
-from node.process.progress import Progress
+from node.process.progress import Progress, under_way
 from node.process.recording import record
 from node.process.recovery import recover
 from node.process.release import Chain
@@ -40,6 +40,8 @@ from node.profile.key import KeyInvalid
 
 #: How long an idle tick waits for a job to end before it looks for files and decisions again.
 TICK_SECONDS = 0.2
+#: With no study under way, rows are looked at only so often; files and decisions at every tick.
+IDLE_SECONDS = 2.0
 #: How long running jobs may take to end when the role is told to stop.
 DRAIN_SECONDS = 20.0
 #: After the surroundings failed a job (a full disk), so long no job is started.
@@ -60,6 +62,8 @@ class Run:
     stopping: bool = False
     adopted_at: float = 0.0
     trouble_until: float = 0.0
+    idle_until: float = 0.0
+    backlog: bool = False
 
 
 def run(config: NodeConfig) -> int:
@@ -91,26 +95,35 @@ def run(config: NodeConfig) -> int:
 
 def tick(this: Run) -> None:
     """Take every study one step further; wait for work only if there was none."""
+    came = apply_decisions(this.place) + _adopt(this)
+    if came or time.monotonic() >= this.idle_until:
+        came += _take_steps(this)
+    for ended in this.pool.collect(0.0 if came else TICK_SECONDS):
+        _record(this, ended)
+    keep_house(this.place, this.housekeeping)
+    observe.notify_systemd("WATCHDOG=1")
+
+
+def _take_steps(this: Run) -> int:
+    """Take the steps that rows ask for, and return how many were taken."""
     place = this.place
-    decided = apply_decisions(place)
-    adopted = _adopt(this)
-    if adopted < BATCH:  # more files may belong to studies that look complete
-        complete_studies(place)
+    completed = 0
+    if not this.backlog:  # what lies there unread may belong to studies that look complete
+        completed = complete_studies(place)
     begun = begin_generations(place)
     closed = close_generations(place, this.chain)
     started = _start_jobs(this)
-    busy = decided or adopted or begun or closed or started
-    for ended in this.pool.collect(0.0 if busy else TICK_SECONDS):
-        _record(this, ended)
     this.progress.tell(place)
-    keep_house(place, this.housekeeping)
-    observe.notify_systemd("WATCHDOG=1")
+    if not under_way(place):
+        this.idle_until = time.monotonic() + IDLE_SECONDS
+    return completed + begun + closed + started
 
 
 def _adopt(this: Run) -> int:
     now = this.place.clock.now()
     adopted = adopt(this.place, since=this.adopted_at)
     this.adopted_at = now
+    this.backlog = adopted == BATCH
     return adopted
 
 
@@ -126,6 +139,7 @@ def _start_jobs(this: Run) -> int:
 
 
 def _record(this: Run, ended: Ended) -> None:
+    this.idle_until = 0.0
     if record(this.place, ended):
         this.trouble_until = time.monotonic() + TROUBLE_SECONDS
 
