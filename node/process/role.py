@@ -114,8 +114,7 @@ def _take_steps(this: Run) -> int:
     closed = close_generations(place, this.chain)
     started = _start_jobs(this)
     this.progress.tell(place)
-    if not under_way(place):
-        this.idle_until = time.monotonic() + IDLE_SECONDS
+    this.idle_until = 0.0 if under_way(place) else time.monotonic() + IDLE_SECONDS
     return completed + begun + closed + started
 
 
