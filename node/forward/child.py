@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from node import observe
 from node.forward.batch import Answer, Batch, Ending, Item, Reaction
-from node.pool.containment import die_with_parent, leave_no_core
+from node.pool.containment import die_with, leave_no_core
 
 PARCEL_ANSWERS = 50
 PARCEL_SECONDS = 0.2
@@ -78,7 +78,7 @@ class Parcels:
 
 def run_batch(pipe: Connection, batch: Batch) -> None:
     """Send a batch; the whole life of the child process."""
-    die_with_parent()
+    die_with(os.getppid())
     leave_no_core()
     # A stop comes through the pipe, so that what is on its way gets its answer.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
