@@ -30,7 +30,7 @@ def test_studies_come_out_proven_and_one_that_must_wait_waits(tmp_path: Path) ->
             "excluded": 0, "rejected": 0, "pending": 0,
         }  # fmt: skip
         assert set(status["workers"]) == {"totalWorkers", "activeJobs", "queuedJobs"}
-        assert 1 <= status["workers"]["totalWorkers"] <= min(os.cpu_count() or 1, 8)
+        assert status["workers"]["totalWorkers"] <= min(os.cpu_count() or 1, 8)
 
         assert len(pacs.received) == len(set(pacs.received)) == 50
         leaving = pacs.content()
