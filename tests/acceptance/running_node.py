@@ -17,7 +17,8 @@ from typing import Any
 import port_for
 
 COMMAND = (sys.executable, "-m", "node")
-PATIENCE = 60.0
+#: Generous: a loaded machine is slow, and only a hang must fail.
+PATIENCE = 120.0
 
 
 @dataclass
