@@ -58,8 +58,7 @@ def list_deliveries(config: NodeConfig, study: str | None = None) -> list[dict[s
 
 def _delivery_shape(delivery: Delivery) -> dict[str, Any]:
     shape = asdict(delivery)
-    for name in ("id", "transaction_uid"):
-        del shape[name]
+    del shape["id"]
     for name in ("next_attempt_at", "updated_at"):
         shape[name] = when(shape[name])
     return shape
