@@ -24,6 +24,9 @@ COMMANDS = {
     "delivery": "node.cli.delivery:delivery",
     "redeliver": "node.cli.delivery:redeliver",
     "destination": "node.cli.delivery:destination",
+    "deidentify": "node.cli.files:deidentify",
+    "preview": "node.cli.files:preview",
+    "profile": "node.cli.profiles:profile",
     "config": "node.cli.configuration:config",
     "keygen": "node.cli.configuration:keygen",
 }

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from node.cli.options import config_option, leave, read_config, read_config_and_files, told
+from node.cli.options import config_option, leave, read_config, read_config_and_files
 from node.cli.preflight import ALL_ROLES
+from node.cli.reading import told
 from node.config import find_config
 from node.inbox.layout import Inbox
 from node.outbox.layout import Outbox

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from node.cli.deciding import decide, decide_delivery
 from node.cli.held import reason_option
-from node.cli.options import config_option, leave, read_config, told
+from node.cli.options import config_option, leave, read_config
+from node.cli.printing import print_table
+from node.cli.reading import told
 from node.inbox.decisions import DecisionKind
 from node.outbox import decisions as outbox_decisions
 from node.status.studies import list_deliveries
@@ -38,4 +39,4 @@ def withdraw(study: str, reason: str, config_path: Path | None) -> None:
         leave(f"nothing of a study {study} was ever released; `held reject` keeps it from going")
     decide_delivery(config, outbox_decisions.DecisionKind.WITHDRAW, study, why=reason)
     click.echo("what went out, to be deleted at its destinations by their own means:")
-    Console().print(draw_deliveries(list_deliveries(config, study)))
+    print_table(draw_deliveries(list_deliveries(config, study)))

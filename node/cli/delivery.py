@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from node.cli.deciding import decide_delivery
 from node.cli.held import reason_option
-from node.cli.options import config_option, json_option, leave, print_json, read_config, told
+from node.cli.options import config_option, json_option, leave, print_json, read_config
+from node.cli.printing import print_table
+from node.cli.reading import told
 from node.config import NodeConfig
 from node.outbox.decisions import DecisionKind
 from node.status.studies import list_deliveries
@@ -33,7 +34,7 @@ def list_all(config_path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        Console().print(draw_deliveries(found))
+        print_table(draw_deliveries(found))
     else:
         click.echo("nothing was released yet")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from node.cli.deciding import decide
-from node.cli.options import config_option, json_option, leave, print_json, read_config, told
+from node.cli.options import config_option, json_option, leave, print_json, read_config
+from node.cli.printing import print_table
+from node.cli.reading import told
 from node.inbox.decisions import DecisionKind, Keep
 from node.inbox.states import StudyState
 from node.status.story import draw_study
@@ -33,7 +34,7 @@ def list_held(config_path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        Console().print(draw_studies(found, limit=len(found)))
+        print_table(draw_studies(found, limit=len(found)))
     else:
         click.echo("no study is held")
 
@@ -51,7 +52,7 @@ def show(study: str, config_path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        Console().print(draw_study(found))
+        print_table(draw_study(found))
 
 
 @held.command()

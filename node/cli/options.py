@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from node.cli.preflight import check_files, tables_of
 from node.config import ConfigError, Mistake, NodeConfig, find_config, load_config
-from node.database import DatabaseTooNew
 
-P = ParamSpec("P")
-R = TypeVar("R")
 FAILED = 1
 MISCONFIGURED = 2
 
@@ -55,21 +50,6 @@ def read_config_and_files(given: Path | None, roles: tuple[str, ...]) -> NodeCon
     if mistakes or config is None:
         leave_misconfigured(source, mistakes)
     return config
-
-
-def told(verb: Callable[P, R]) -> Callable[P, R]:
-    """Let a verb that reads the node's folders end in one line where it may not, or cannot."""
-
-    @functools.wraps(verb)
-    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return verb(*args, **kwargs)
-        except DatabaseTooNew as error:
-            leave(str(error))
-        except OSError as error:
-            leave(f"{error.filename or 'the node'}: {error.strerror or type(error).__name__}")
-
-    return telling
 
 
 def leave_misconfigured(source: str, mistakes: list[Mistake]) -> NoReturn:

@@ -10,7 +10,9 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from node.cli.options import config_option, json_option, print_json, read_config, told
+from node.cli.options import config_option, json_option, print_json, read_config
+from node.cli.printing import print_table
+from node.cli.reading import told
 from node.config import NodeConfig
 from node.status import status as read_status
 from node.status.view import draw
@@ -32,7 +34,7 @@ def status(config_path: Path | None, as_json: bool, watch: bool) -> None:
     elif watch:
         _watch(config)
     else:
-        Console().print(draw(read_status(config, STUDIES_LISTED)))
+        print_table(draw(read_status(config, STUDIES_LISTED)))
 
 
 def _watch(config: NodeConfig) -> None:

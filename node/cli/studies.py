@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from node.cli.options import config_option, json_option, leave, print_json, read_config, told
+from node.cli.options import config_option, json_option, leave, print_json, read_config
+from node.cli.printing import print_table
+from node.cli.reading import told
 from node.inbox.states import StudyState
 from node.status.story import draw_study
 from node.status.studies import list_studies, show_study
@@ -27,7 +28,7 @@ def studies(config_path: Path | None, as_json: bool, state: str | None) -> None:
     if as_json:
         print_json(found)
     else:
-        Console().print(draw_studies(found, limit=len(found)))
+        print_table(draw_studies(found, limit=len(found)))
 
 
 @click.command()
@@ -43,4 +44,4 @@ def show(study: str, config_path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        Console().print(draw_study(found))
+        print_table(draw_study(found))

@@ -26,6 +26,8 @@ from node.outbox.ledger import open_ledger
 NAMES_AT_ONCE = 500
 #: What a node shows that has not worked yet.
 NO_WORKERS = {"totalWorkers": 0, "activeJobs": 0, "queuedJobs": 0}
+#: Severities that hold a study (node.validate), the gravest first.
+GRAVITY = ("leak", "invalid", "hold")
 CONSERVATION = (
     "received", "released", "held", "quarantined", "duplicate", "excluded", "rejected", "pending",
 )  # fmt: skip
@@ -157,7 +159,8 @@ def _why(conn: Connection, row: views.StudyRow) -> str:
     """Say in a line why a study is held or rejected."""
     if row.state not in (StudyState.HELD, StudyState.REJECTED):
         return ""
-    if row.reason:
-        return row.reason
-    found = views.findings(conn, row.study)
-    return found[0].explanation if found else ""
+    gravest = sorted(
+        (found for found in views.findings(conn, row.study) if found.severity in GRAVITY),
+        key=lambda found: GRAVITY.index(found.severity),
+    )
+    return gravest[0].explanation if gravest else row.reason

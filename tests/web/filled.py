@@ -114,7 +114,7 @@ def _event(number: int) -> dict[str, object]:
 def _finding(number: int) -> dict[str, object]:
     return {
         "study": study_id(number), "generation": 1, "instance": f"assoc{number:05d}-000001",
-        "check": "pixels", "severity": "HOLD", "path": "PixelData",
+        "check": "pixels", "severity": "hold", "path": "PixelData",
         "explanation": "Burned In Annotation says YES",
     }  # fmt: skip
 
