@@ -1,7 +1,7 @@
-"""The child's side: one process sends one batch, tells what became of it, and ends.
+"""The child's side: one process does one piece of work for one destination, tells, and ends.
 
-What it tells goes up a pipe in parcels of at most 50 answers or 0.2 s. When the pipe closes, its
-parent is gone, and so is the process.
+What it tells of a batch goes up a pipe in parcels of at most 50 answers or 0.2 s. When the pipe
+closes, its parent is gone, and so is the process.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from node import observe
 from node.forward.batch import Answer, Batch, Ending, Item, Reaction
+from node.forward.commitment import Question
 from node.pool.containment import die_with, leave_no_core
 
 PARCEL_ANSWERS = 50
@@ -25,9 +28,9 @@ PARCEL_SECONDS = 0.2
 class Parcel:
     """What happened since the last parcel: answers, items begun, and bytes that were taken."""
 
-    answers: tuple[Answer, ...]
-    begun: tuple[int, ...]
-    sent: int
+    answers: tuple[Answer, ...] = ()
+    begun: tuple[int, ...] = ()
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ class Parcels:
             if full or time.monotonic() - self._sealed_at > PARCEL_SECONDS:
                 self._seal()
 
+    def tell(self, message: Any) -> None:
+        """Send a message of another kind."""
+        with self._lock:
+            self.pipe.send(message)
+
     def flush(self) -> None:
         """Send off what there is."""
         with self._lock:
@@ -76,29 +84,38 @@ class Parcels:
         self._sealed_at = time.monotonic()
 
 
-def run_batch(pipe: Connection, batch: Batch) -> None:
-    """Send a batch; the whole life of the child process."""
+def run(pipe: Connection, work: Batch | Question) -> None:
+    """Do one piece of work; the whole life of the child process."""
     die_with(os.getppid())
     leave_no_core()
     # A stop comes through the pipe, so that what is on its way gets its answer.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    observe.name_process(f"to-{batch.destination.name}")
-    from node.forward.senders import SENDERS  # noqa: PLC0415 -- only a child loads the senders
-
+    observe.name_process(f"to-{work.destination.name}")
     parcels = Parcels(pipe)
     stopped = threading.Event()
     threading.Thread(target=_attend, args=(pipe, parcels, stopped), daemon=True).start()
     try:
-        ending = SENDERS[batch.destination.type](batch, parcels, stopped.is_set)
+        ending = _do(work, parcels, stopped.is_set)
     except Exception as error:  # noqa: BLE001 -- a fault of ours must not end the delivery
         place = observe.exception_facts(error)["stack"][-1]
         ending = Ending(Reaction.RETRY, f"the sender failed: {type(error).__qualname__} at {place}")
     parcels.flush()
-    pipe.send(ending)
+    parcels.tell(ending)
     pipe.close()
     # Whatever thread is left hangs on a destination that we have given up.
     os._exit(0)
+
+
+def _do(work: Batch | Question, parcels: Parcels, stopped: Callable[[], bool]) -> Ending:
+    # Only a child loads what sends.
+    if isinstance(work, Question):
+        from node.forward.asking import ask  # noqa: PLC0415
+
+        return ask(work, parcels.tell)
+    from node.forward.senders import SENDERS  # noqa: PLC0415
+
+    return SENDERS[work.destination.type](work, parcels, stopped)
 
 
 def _attend(pipe: Connection, parcels: Parcels, stopped: threading.Event) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from node.forward.source import FileAltered, Reader, Source
 from node.upper_layer import (
     AssociationRejected,
     Deadlines,
+    Proposal,
     RequestedAssociation,
     UpperLayerError,
     client_context,
@@ -54,7 +55,7 @@ def deadlines(timeout: float) -> Deadlines:
 
 
 def connect(
-    destination: DicomDestination, proposals: Group, timeout: float
+    destination: DicomDestination, proposals: Sequence[Proposal], timeout: float
 ) -> RequestedAssociation:
     """Open an association with a destination; raises UpperLayerError."""
     tls = destination.tls
@@ -63,7 +64,7 @@ def connect(
         destination.port,
         destination.calling_ae_title,
         destination.ae_title,
-        proposals.proposals,
+        proposals,
         deadlines(timeout),
         client_context(tls.ca, tls.certificate, tls.private_key) if tls else None,
     )
@@ -93,10 +94,12 @@ class _Associations:
         with ThreadPoolExecutor(max_workers=max(further, 1)) as threads:
             others = [threads.submit(self._follow, destination) for _ in range(further)]
             try:
-                with connect(destination, self.group, self.batch.timeout_seconds) as association:
+                with connect(
+                    destination, self.group.proposals, self.batch.timeout_seconds
+                ) as association:
                     self._send_over(association)
             except UpperLayerError as error:
-                self._end(_ending_of(error))
+                self._end(ending_of(error))
             finally:
                 self.good_answer.set()
             for other in others:
@@ -109,14 +112,14 @@ class _Associations:
         if self.over.is_set() or not self.waiting:
             return
         try:
-            association = connect(destination, self.group, self.batch.timeout_seconds)
+            association = connect(destination, self.group.proposals, self.batch.timeout_seconds)
         except UpperLayerError:
             return  # as many as it takes: the others go on
         try:
             with association:
                 self._send_over(association)
         except UpperLayerError as error:
-            self._end(_ending_of(error))
+            self._end(ending_of(error))
 
     def _send_over(self, association: RequestedAssociation) -> None:
         contexts = {
@@ -186,8 +189,8 @@ def _result(proposed: Group, association: RequestedAssociation, item: Item) -> i
     return 0
 
 
-def _ending_of(error: UpperLayerError) -> Ending:
-    """Say what a failed association means for the destination."""
+def ending_of(error: UpperLayerError) -> Ending:
+    """Say what a failed association means for its destination."""
     if isinstance(error, AssociationRejected) and error.permanent:
         words = _AE_TITLE_WORDS.get(error.reason) if error.source == _SERVICE_USER else None
         if words:

@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from node.config import Destination, NodeConfig
+from node.config import Destination, DicomDestination, NodeConfig
 from node.forward import discovery, people, recovery, settling
 from node.forward.lines import Line, Lines
+from node.forward.questions import Questions
+from node.forward.results import Results
 from node.forward.sending import make_context
 from node.outbox import decisions, deliveries, ledger
 from node.outbox.decisions import DecisionInvalid, DecisionKind
@@ -40,6 +43,8 @@ class Forwarder:
     engine: sa.Engine
     destinations: dict[str, Destination]
     lines: Lines
+    questions: Questions
+    results: Results
     key: Ed25519PublicKey | None = None
     known: frozenset[str] = frozenset()
     ledger_was_lost: bool = False
@@ -50,15 +55,25 @@ class Forwarder:
     def open(cls, config: NodeConfig, outbox: Outbox, engine: sa.Engine) -> Iterator[Forwarder]:
         """Open a line to each destination; at the end nothing is left running."""
         destinations = {each.name: each for each in config.effective_destinations}
+        committing = [
+            each
+            for each in destinations.values()
+            if isinstance(each, DicomDestination) and each.commitment
+        ]
+        results = Results.open(config.forward, committing) if committing else Results()
+        context = make_context()
         lines = Lines(
-            engine, outbox, config.forward, make_context(),
+            engine, outbox, config.forward, context,
             {name: Line(each) for name, each in destinations.items()},
         )  # fmt: skip
-        forwarder = cls(outbox, engine, destinations, lines)
-        lines.delivered = forwarder.delivered
+        questions = Questions(engine, outbox, config.forward, context, committing)
+        forwarder = cls(outbox, engine, destinations, lines, questions, results)
+        lines.delivered = questions.settled = forwarder.delivered
         try:
             yield forwarder
         finally:
+            results.close()
+            questions.kill_all()
             lines.kill_all(time.time(), time.monotonic())
 
     def recover(self, now: float, *, ledger_was_lost: bool) -> None:
@@ -76,16 +91,19 @@ class Forwarder:
             self.key = load_public_key(self.outbox.public_key)
         self.lines.advance(now, monotonic)
         if self.key is not None:
+            self.questions.advance(self.key, now, monotonic)
+            self.questions.take_results(self.results.heard, self.key, now)
             self._see_releases(self.key, now)
             if self._hear_people(now):
                 self.lines.start_due(self.key, now, monotonic)
-        self.lines.wait(TICK_SECONDS)
+                self.questions.start_due(self.key, now, monotonic)
+        wait([*self.lines.pipes(), *self.questions.pipes()], TICK_SECONDS)
 
     def drain(self) -> None:
         """Let children finish the instances that are on their way, and no more."""
         deadline = time.monotonic() + DRAIN_SECONDS
         while not self.lines.stop_sending() and time.monotonic() < deadline:
-            self.lines.wait(TICK_SECONDS)
+            wait(self.lines.pipes(), TICK_SECONDS)
             self.lines.advance(time.time(), time.monotonic())
 
     def delivered(self, delivery: Delivery, now: float) -> None:

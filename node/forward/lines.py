@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 
 import sqlalchemy as sa
@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from node.config import Destination, Forward
 from node.forward import settling, turn
 from node.forward.backoff import horizon
+from node.forward.batch import Answer
+from node.forward.child import Parcel
 from node.forward.sending import Sending
 from node.forward.turn import Turn
 from node.outbox import deliveries
@@ -45,10 +47,9 @@ class Lines:
     #: Called with each delivery that has just been delivered, inside the transaction's wake.
     delivered: Callable[[Delivery, float], None] = lambda _delivery, _now: None
 
-    def wait(self, seconds: float) -> None:
-        """Wait until a child says something, at most so long."""
-        pipes: list[Connection] = [line.sending.pipe for line in self._busy() if line.sending]
-        wait(pipes, seconds)
+    def pipes(self) -> list[Connection]:
+        """Give what becomes readable when a child says something."""
+        return [line.sending.pipe for line in self._busy() if line.sending]
 
     def advance(self, now: float, monotonic: float) -> None:
         """Take what children have said, and end the turns that are over."""
@@ -90,6 +91,12 @@ class Lines:
             due = deliveries.due(connection, name, now, longest, DUE_AT_ONCE)
         if not due:
             return
+        complete = [delivery for delivery in due if delivery.stored == delivery.total]
+        for delivery in complete:  # a person retried what had only been doubted
+            with self.engine.begin() as connection:
+                done = settling.settle_complete(connection, delivery, now)
+            self.delivered(done, now)
+        due = [delivery for delivery in due if delivery not in complete]
         if row.failures:
             due = due[:1]  # a probe: one delivery, on one association until it has an answer
         with self.engine.begin() as connection:
@@ -106,7 +113,11 @@ class Lines:
             return
         if sending.ending is None and sending.is_overdue(monotonic):
             sending.kill()
-        answers = [answer for parcel in sending.listen(monotonic) for answer in parcel.answers]
+        answers: list[Answer] = []
+        for parcel in sending.listen(monotonic):
+            assert isinstance(parcel, Parcel)  # noqa: S101 -- what a batch's child says
+            current.note_begun(parcel.begun)
+            answers += parcel.answers
         if answers:
             with self.engine.begin() as connection:
                 turn.record(connection, current, answers)
@@ -126,7 +137,7 @@ class Lines:
         assert ending is not None  # noqa: S101 -- the caller saw it
         with self.engine.begin() as connection:
             if in_order:
-                turn.take_back(connection, current, sending.begun)
+                turn.take_back(connection, current)
             verdict = settling.settle_destination(connection, current, ending, self.timing, now)
             settling.settle_rest(connection, current, verdict, self.timing, now)
         line.turn = line.sending = None

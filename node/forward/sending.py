@@ -1,4 +1,4 @@
-"""The parent's side of a batch: its process, what it says, and when to give it up."""
+"""The parent's side of a child process: what it says, and when to give it up."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import multiprocessing
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
+from typing import Any
 
 from node.forward.batch import Batch, Ending, Reaction
-from node.forward.child import Parcel, Stop, run_batch
+from node.forward.child import Stop, run
+from node.forward.commitment import Question
 
 #: A child that says nothing for so long, and so many times the destination's timeout, is killed:
 #: the deadlines inside it, which are shorter, have failed.
@@ -28,37 +30,38 @@ def make_context() -> ForkServerContext:
     Called from the main thread: the server ends with the thread that started it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["node.forward.senders", "node.forward.child"])
+    context.set_forkserver_preload(
+        ["node.forward.senders", "node.forward.asking", "node.forward.child"]
+    )
     forkserver.ensure_running()
     return context
 
 
 @dataclass(slots=True)
 class Sending:
-    """One batch on its way, in a process of its own."""
+    """One piece of work on its way, in a process of its own."""
 
-    batch: Batch
     process: ForkServerProcess
     pipe: Connection
     heard_at: float
+    patience_seconds: float
     ending: Ending | None = None
     stop_asked: bool = False
-    #: Items whose outcome is open: the destination may have them.
-    begun: set[int] = field(default_factory=set)
 
     @classmethod
-    def start(cls, context: ForkServerContext, batch: Batch, monotonic: float) -> Sending:
+    def start(cls, context: ForkServerContext, work: Batch | Question, monotonic: float) -> Sending:
         """Start the process."""
         ours, theirs = context.Pipe()
-        process = context.Process(target=run_batch, args=(theirs, batch), name="deid-send")
+        process = context.Process(target=run, args=(theirs, work), name="deid-send")
         with _no_main_module():
             process.start()
         theirs.close()
-        return cls(batch, process, ours, monotonic)
+        patience = PATIENCE_SECONDS + PATIENCE_TIMEOUTS * work.timeout_seconds
+        return cls(process, ours, monotonic, patience)
 
-    def listen(self, monotonic: float) -> list[Parcel]:
+    def listen(self, monotonic: float) -> list[Any]:
         """Take what the child has said; after its last word `ending` is set."""
-        parcels: list[Parcel] = []
+        messages: list[Any] = []
         with suppress(EOFError, OSError):
             while self.ending is None and self.pipe.poll():
                 message = self.pipe.recv()
@@ -66,17 +69,14 @@ class Sending:
                 if isinstance(message, Ending):
                     self.ending = message
                 else:
-                    parcels.append(message)
-                    self.begun.update(message.begun)
-                    self.begun.difference_update(answer.number for answer in message.answers)
-            return parcels
+                    messages.append(message)
+            return messages
         self.ending = self.ending or DIED
-        return parcels
+        return messages
 
     def is_overdue(self, monotonic: float) -> bool:
         """Tell whether the child must be given up."""
-        patience = PATIENCE_SECONDS + PATIENCE_TIMEOUTS * self.batch.timeout_seconds
-        return monotonic - self.heard_at > patience
+        return monotonic - self.heard_at > self.patience_seconds
 
     def ask_to_stop(self) -> None:
         """Let it finish the instances that are on their way, and no more."""
@@ -91,7 +91,7 @@ class Sending:
         self.ending = self.ending or KILLED
 
     def close(self) -> bool:
-        """Collect the process; tell whether it ended in order (then `begun` is the truth)."""
+        """Collect the process; tell whether it ended in order, so that its word is the truth."""
         self.process.join(timeout=5)
         if self.process.exitcode is None:
             self.process.kill()

@@ -43,6 +43,14 @@ def settle_answered(connection: sa.Connection, turn: Turn, now: float) -> list[D
     return delivered
 
 
+def settle_complete(connection: sa.Connection, delivery: Delivery, now: float) -> Delivery:
+    """Settle a delivery of which nothing is left to send, and give it as it is now."""
+    ledger.move(connection, delivery.id, delivery.state, DeliveryState.SENDING, now)
+    sending = deliveries.delivery_by_id(connection, delivery.id)
+    _settle_done(connection, sending, now)
+    return deliveries.delivery_by_id(connection, delivery.id)
+
+
 def settle_rest(
     connection: sa.Connection, turn: Turn, verdict: Verdict, timing: Forward, now: float
 ) -> None:

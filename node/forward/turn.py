@@ -48,7 +48,13 @@ class Turn:
     unanswered: dict[int, set[int]] = field(default_factory=dict)
     #: Deliveries that had an answer, or an unknown outcome, that was not good.
     troubled: set[int] = field(default_factory=set)
+    #: Items whose outcome is open: the destination may have them.
+    begun: set[int] = field(default_factory=set)
     stored: int = 0
+
+    def note_begun(self, numbers: Iterable[int]) -> None:
+        """Note that the destination may have these items from now on."""
+        self.begun.update(numbers)
 
 
 def take_turn(
@@ -116,12 +122,12 @@ def record(connection: sa.Connection, turn: Turn, answers: Sequence[Answer]) -> 
     ledger.record(connection, outcomes)
 
 
-def take_back(connection: sa.Connection, turn: Turn, begun: set[int]) -> None:
+def take_back(connection: sa.Connection, turn: Turn) -> None:
     """Take back the intents of items that, as an orderly end tells, never left."""
     never_left = [
         InstanceOutcome(place.delivery, place.file, InstanceState.PENDING, begun=False)
         for number, place in enumerate(turn.places)
-        if number in turn.unanswered[place.delivery] and number not in begun
+        if number in turn.unanswered[place.delivery] and number not in turn.begun
     ]
     ledger.record(connection, never_left)
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from node.outbox.states import DeliveryState, InstanceState
 from node.outbox.tables import (
+    commitment,
     decision,
     delivery,
     delivery_event,
@@ -38,7 +39,6 @@ class Delivery:
     stored: int
     committed: int
     refused: int
-    transaction_uid: str | None
     updated_at: float
 
 
@@ -76,7 +76,7 @@ _SELECT = sa.select(
         delivery.c[name]
         for name in (
             "destination", "state", "attempts", "next_attempt_at", "last_answer", "total",
-            "stored", "committed", "refused", "transaction_uid", "updated_at",
+            "stored", "committed", "refused", "updated_at",
         )
     ],
 ).join_from(delivery, release)  # fmt: skip
@@ -96,8 +96,9 @@ def delivery_by_id(connection: sa.Connection, number: int) -> Delivery:
 
 
 def delivery_by_transaction(connection: sa.Connection, uid: str) -> Delivery | None:
-    """Give the delivery whose commitment was asked under a Transaction UID."""
-    row = connection.execute(_SELECT.where(delivery.c.transaction_uid == uid)).first()
+    """Give the delivery whose commitment was asked for under a Transaction UID."""
+    query = _SELECT.join(commitment, commitment.c.delivery == delivery.c.id)
+    row = connection.execute(query.where(commitment.c.transaction_uid == uid)).first()
     return _delivery(row) if row else None
 
 

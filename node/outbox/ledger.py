@@ -15,6 +15,7 @@ from node.outbox.decisions import DeliveryDecision
 from node.outbox.manifest import Manifest, ReleasedInstance
 from node.outbox.states import TRANSITIONS, DeliveryState, IllegalTransition, InstanceState
 from node.outbox.tables import (
+    commitment,
     decision,
     delivery,
     delivery_event,
@@ -242,9 +243,20 @@ def add_withdrawal(connection: sa.Connection, study: str, now: float) -> None:
     connection.execute(insert(withdrawal).values(study=study, at=now).on_conflict_do_nothing())
 
 
-def set_transaction(connection: sa.Connection, number: int, uid: str | None) -> None:
-    """Remember under which Transaction UID commitment of a delivery was asked, or that none was."""
-    connection.execute(delivery.update().where(delivery.c.id == number).values(transaction_uid=uid))
+def add_transaction(connection: sa.Connection, uid: str, number: int, now: float) -> None:
+    """Remember under which Transaction UID commitment of a delivery was asked for."""
+    connection.execute(
+        commitment.insert().values(transaction_uid=uid, delivery=number, asked_at=now)
+    )
+
+
+def set_next_attempt(connection: sa.Connection, number: int, at: float, attempts: int) -> None:
+    """Set when a delivery is looked at again, and how often that was."""
+    connection.execute(
+        delivery.update()
+        .where(delivery.c.id == number)
+        .values(next_attempt_at=at, attempts=attempts)
+    )
 
 
 def _instance_state(state: DeliveryState) -> InstanceState:

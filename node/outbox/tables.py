@@ -36,6 +36,7 @@ destination = sa.Table(
 )
 
 #: One row per release and destination; the counts are kept by triggers on delivery_instance.
+#: What is DELIVERED and awaits commitment is asked for (again) at next_attempt_at.
 delivery = sa.Table(
     "delivery",
     metadata,
@@ -50,7 +51,6 @@ delivery = sa.Table(
     sa.Column("stored", sa.Integer, nullable=False, server_default="0"),
     sa.Column("committed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("transaction_uid", sa.Text),
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.UniqueConstraint("release", "destination"),
     sa.Index("delivery_due", "destination", "state"),
@@ -79,6 +79,15 @@ delivery_event = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("answer", sa.Text, nullable=False, server_default=""),
+)
+
+#: Storage commitment that was asked for: a Transaction UID is used once (PS3.4 J.3.2.1).
+commitment = sa.Table(
+    "commitment",
+    metadata,
+    sa.Column("transaction_uid", sa.Text, primary_key=True),
+    sa.Column("delivery", sa.Integer, sa.ForeignKey("delivery.id"), nullable=False),
+    sa.Column("asked_at", sa.Float, nullable=False),
 )
 
 #: People's decisions that were taken up, by the name of their file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from multiprocessing.connection import wait
 from pathlib import Path
 from statistics import mean
 
@@ -38,7 +39,7 @@ def _pass_time(forwarder: Forwarder, now: float, seconds: float, step: float) ->
     while now < until:
         forwarder.tick(now, now)
         while any(line.sending for line in forwarder.lines.lines.values()):
-            forwarder.lines.wait(0.05)
+            wait(forwarder.lines.pipes(), 0.05)
             forwarder.lines.advance(now, now)
         now += step
     return now

@@ -55,7 +55,6 @@ def upgrade() -> None:
         sa.Column("stored", sa.Integer, nullable=False, server_default="0"),
         sa.Column("committed", sa.Integer, nullable=False, server_default="0"),
         sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
-        sa.Column("transaction_uid", sa.Text),
         sa.Column("updated_at", sa.Float, nullable=False),
         sa.UniqueConstraint("release", "destination"),
     )
@@ -77,6 +76,12 @@ def upgrade() -> None:
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("answer", sa.Text, nullable=False, server_default=""),
+    )
+    op.create_table(
+        "commitment",
+        sa.Column("transaction_uid", sa.Text, primary_key=True),
+        sa.Column("delivery", sa.Integer, sa.ForeignKey("delivery.id"), nullable=False),
+        sa.Column("asked_at", sa.Float, nullable=False),
     )
     op.create_table(
         "decision",
