@@ -70,7 +70,7 @@ def default_rule(tag: int, vr: str, options: AbstractSet[Option]) -> Rule:
     """Decide for an even-group attribute that stands in no table; unknown ones are removed."""
     element = tag & 0xFFFF
     known = attribute(tag)
-    if element == 0 or tag >> 16 in _FOREIGN_GROUPS or known is None:
+    if tag >> 16 in _FOREIGN_GROUPS or known is None:
         return rule("X", "structural" if element == 0 else "vr-default")
     if not fits(vr, known.vr):
         return rule("X", "vr-default")

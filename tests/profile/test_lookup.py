@@ -35,6 +35,8 @@ def test_a_patient_without_a_row_is_told_apart_and_found_once_added(tmp_path: Pa
         pseudonym_of(path, "SITE", "MRN1")
     write(tmp_path, HEAD + "MRN1,SITE,TRIAL-001\n")
     assert pseudonym_of(path, "SITE", "MRN1") == "TRIAL-001"
+    write(tmp_path, HEAD + "MRN1,SITE,TRIAL-002\n")
+    assert pseudonym_of(path, "SITE", "MRN1") == "TRIAL-002"
 
 
 def test_columns_may_stand_in_any_order_and_as_excel_writes_them(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def test_a_rule_for_a_repeating_group_is_for_all_its_members(profile: Profile) -
     """(60xx,0022) is (6000,0022) and (601E,0022)."""
     assert profile.public(0x60000022, "LO").verb == "keep"
     assert profile.public(0x601E0022, "LO").verb == "keep"
+    assert read_rule("(6002,0022)", "keep")[0] == read_rule("(60xx,0022)", "keep")[0]
 
 
 def test_a_private_rule_finds_its_creator_in_any_block(profile: Profile) -> None:

@@ -78,6 +78,14 @@ def test_a_curve_group_goes_whole(group: int) -> None:
         assert BASIC.public(group << 16 | element, "OW").code == "X"
 
 
+@pytest.mark.parametrize("group", [0x5001, 0x501F, 0x6001, 0x60FF])
+def test_an_odd_group_among_curves_and_overlays_is_private(group: int) -> None:
+    """Clean Graphics is for the standard's groups; a private one goes."""
+    profile = make_profile(options=set(Option))
+    for element, vr in ((0x0010, "US"), (0x3000, "OW"), (0x1010, "LO")):
+        assert profile.public(group << 16 | element, vr).code == "X"
+
+
 @pytest.mark.parametrize("group", [0x6000, 0x6002, 0x601E, 0x60FE])
 def test_an_overlay_group_goes_whole(group: int) -> None:
     """Without its bits (60xx,3000) an overlay's rows and labels would describe nothing."""

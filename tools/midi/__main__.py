@@ -20,19 +20,23 @@ THROWAWAY = bytes(range(32))
 
 
 def score_files(sources: list[Path], recipe: Recipe, workspace: Path) -> dict[str, Score]:
-    """De-identify each file into the workspace and score it; a quarantined one is missing."""
+    """De-identify each file into the workspace and score it; a quarantined one is missing.
+
+    A file without a SOP Instance UID or SOP Class UID is no instance and has no key.
+    """
     key: list[tuple[str, list[Check]]] = []
     outputs: dict[str, Dataset] = {}
     for number, source in enumerate(sources):
-        original = dcmread(source)
-        uid = str(original.SOPInstanceUID)
-        key.append((uid, key_of(original, recipe.profile.options)))
+        original = dcmread(source, force=True)
+        if "SOPInstanceUID" not in original or "SOPClassUID" not in original:
+            continue
+        key.append((str(number), key_of(original, recipe.profile.options)))
         target = workspace / f"{number:06d}.dcm"
         try:
             deidentify(source, target, recipe)
         except (Quarantined, Held):
             continue
-        outputs[uid] = dcmread(target)
+        outputs[str(number)] = dcmread(target)
     return score(key, outputs)
 
 
@@ -56,7 +60,7 @@ def main() -> int:
     given = parser.parse_args()
     recipe = Recipe(load_profile(given.profile), THROWAWAY)
     with tempfile.TemporaryDirectory() as workspace:
-        sources = sorted(path for path in given.folder.rglob("*.dcm") if path.is_file())
+        sources = sorted(path for path in given.folder.rglob("*") if path.is_file())
         scores = score_files(sources, recipe, Path(workspace))
     print(tell(scores))
     for found in scores.values() if given.failed else ():

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 #: Where an attribute lies: tags, and between them the numbers of items.
-Path = tuple[int, ...]
+Place = tuple[int, ...]
 _WORD = re.compile(r"[^\W_]+")
 _DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
 
@@ -51,7 +51,7 @@ class Check:
     """One answer of the key: what is asked of the attribute at a path, and whose rule asks it."""
 
     action: Action
-    path: Path
+    path: Place
     value: str
     category: str
     patient: str = ""
@@ -71,7 +71,7 @@ class Ledger:
         return table.setdefault(old, new) == new and self.taken.setdefault(new, old) == old
 
 
-def value_at(dataset: Dataset, path: Path) -> str | None:
+def value_at(dataset: Dataset, path: Place) -> str | None:
     """Give the text of an attribute, or None if it is not there."""
     for tag, item in zip(path[:-1:2], path[1:-1:2], strict=True):
         if tag not in dataset or item >= len(dataset[tag].value or ()):
@@ -116,7 +116,7 @@ def _no_word_of(check: Check, value: str, _: Ledger) -> bool:
 
 def _shifted(check: Check, value: str, ledger: Ledger) -> bool:
     before, after = _days(check.value), _days(value)
-    if not after:
+    if not before or not after:
         return check.value not in value
     moved = {then - now for then, now in zip(before, after, strict=False)}
     if len(before) != len(after) or len(moved) != 1:
@@ -167,13 +167,13 @@ class Score:
 def score(
     key: Iterable[tuple[str, Iterable[Check]]], outputs: Mapping[str, Dataset]
 ) -> dict[str, Score]:
-    """Score a key: per instance its original SOP Instance UID and checks; by category."""
+    """Score a key (per instance a name and its checks) by category."""
     scores: dict[str, Score] = {}
     ledger = Ledger()
-    for uid, checks in key:
+    for name, checks in key:
         for check in checks:
             found = scores.setdefault(check.category, Score())
-            if passes(check, outputs.get(uid), ledger):
+            if passes(check, outputs.get(name), ledger):
                 found.passed += 1
             else:
                 found.failed.append(check)

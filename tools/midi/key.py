@@ -25,7 +25,7 @@ from node.profile.tables import (
     uid_roles,
 )
 from node.profile.vocabulary import WORD, Standing, fold, standing
-from tools.midi.checks import Action, Check, Path
+from tools.midi.checks import Action, Check, Place
 
 _TEXT = {"LO", "LT", "SH", "ST", "UC", "UT"}
 _NUMBER = {"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"}
@@ -33,7 +33,8 @@ _GONE = {"AE", "AS", "PN", "UR"}
 _PATIENT_NAME, _PATIENT_ID, _PIXEL_DATA = 0x00100010, 0x00100020, 0x7FE00010
 _FIRST_GROUP = 0x0008
 _GRAPHICS = (0x50, 0x60, 0x70)
-_CONTENT_SEQUENCE = 0x0040A730
+#: Sequences of content items: Acquisition Context, Specimen Preparation Step, Content, Waveform.
+_CONTENT = {0x00400555, 0x00400612, 0x0040A730, 0x0040B020}
 #: What the node says about its own work, and what hangs on it.
 _MARKERS = {0x00080005, 0x00120062, 0x00120063, 0x00120064, 0x00280303}
 #: HIPAA's identifiers (45 CFR 164.514 (b)(2)(i)) by what the keyword says, first match first.
@@ -71,7 +72,7 @@ class _Builder:
         self.patient = patient
         self.secrets = secrets
 
-    def item_checks(self, item: Dataset, path: Path, gone: bool = False) -> Iterator[Check]:
+    def item_checks(self, item: Dataset, path: Place, gone: bool = False) -> Iterator[Check]:
         for element in item:
             tag = int(element.tag)
             if tag in _MARKERS or not element.value:
@@ -81,14 +82,14 @@ class _Builder:
                 yield from self.private_checks(element, here)
             elif element.VR == "SQ":
                 yield from self.sequence_checks(element, here, gone)
-            elif _CONTENT_SEQUENCE in here or tag >> 24 in _GRAPHICS:
+            elif not _CONTENT.isdisjoint(here) or tag >> 24 in _GRAPHICS:
                 yield from self.identifier_checks(element, here)
             elif gone or tag >> 16 < _FIRST_GROUP:
                 yield from self.gone_checks(element, here)
             else:
                 yield from self.checks(element, here)
 
-    def private_checks(self, element: DataElement, path: Path) -> Iterator[Check]:
+    def private_checks(self, element: DataElement, path: Place) -> Iterator[Check]:
         """Ask that text goes and that a safe number stays; blocks are kept where they were."""
         if element.tag.is_private_creator or isinstance(element.value, bytes):
             return
@@ -99,21 +100,21 @@ class _Builder:
         elif not safe and element.VR in _TEXT | _GONE | {"CS", "DA", "DT"}:
             yield self.check(Action.TEXT_REMOVED, path, _text(element), "TCIA-PTKB-X")
 
-    def sequence_checks(self, element: DataElement, path: Path, gone: bool) -> Iterator[Check]:
+    def sequence_checks(self, element: DataElement, path: Place, gone: bool) -> Iterator[Check]:
         """Ask of the items of a sequence that stays; all in one that goes is asked to be gone."""
         action = self.action_of(path[-1])
         gone = gone or action not in ("", "K", "C", "U")
         for number, inner in enumerate(element.value):
             yield from self.item_checks(inner, (*path, number), gone)
 
-    def gone_checks(self, element: DataElement, path: Path) -> Iterator[Check]:
+    def gone_checks(self, element: DataElement, path: Place) -> Iterator[Check]:
         value = _text(element)
         if element.VR == "UI" and not value.startswith("1.2.840.10008."):
             yield self.check(Action.UID_CHANGED, path, value, "HIPAA-R")
         elif element.VR in _TEXT | _GONE:
             yield self.check(Action.TEXT_REMOVED, path, value, _hipaa(path[-1]))
 
-    def identifier_checks(self, element: DataElement, path: Path) -> Iterator[Check]:
+    def identifier_checks(self, element: DataElement, path: Place) -> Iterator[Check]:
         """Ask that none of the patient's own words is left."""
         for word in WORD.findall(_text(element)) if element.VR in _TEXT | _GONE else ():
             if fold(word) in self.secrets:
@@ -129,7 +130,7 @@ class _Builder:
         modified = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
         return on.get(modified) or next(iter(on.values()), row[0])
 
-    def checks(self, element: DataElement, path: Path) -> Iterator[Check]:
+    def checks(self, element: DataElement, path: Place) -> Iterator[Check]:
         tag, value = int(element.tag), _text(element)
         if isinstance(element.value, bytes):
             return
@@ -149,14 +150,14 @@ class _Builder:
         elif action != "K" and element.VR in _TEXT | _GONE | {"CS", "DA", "DT"}:
             yield self.check(Action.TEXT_REMOVED, path, value, _hipaa(tag))
 
-    def type_checks(self, path: Path) -> Iterator[Check]:
+    def type_checks(self, path: Place) -> Iterator[Check]:
         kind = type_of(self.sop_class, path[::2], self.present)
         if kind == "1":
             yield self.check(Action.TEXT_NOTNULL, path, "", "DICOM-IOD-1")
         elif kind == "2":
             yield self.check(Action.TAG_RETAINED, path, "", "DICOM-IOD-2")
 
-    def uid_checks(self, tag: int, path: Path, value: str, action: str) -> Iterator[Check]:
+    def uid_checks(self, tag: int, path: Place, value: str, action: str) -> Iterator[Check]:
         registered = value.startswith("1.2.840.10008.")
         if action == "K" or registered or uid_roles().get(tag) == "definition":
             yield self.check(Action.TEXT_RETAINED, path, value, "TCIA-P15-KEEP")
@@ -164,15 +165,12 @@ class _Builder:
         yield self.check(Action.UID_CHANGED, path, value, "HIPAA-R")
         yield self.check(Action.UID_CONSISTENT, path, value, "DICOM-P15-BASIC-U")
 
-    def kept_checks(self, path: Path, value: str) -> Iterator[Check]:
-        """Ask that a value stays, or that the identifiers in it go."""
-        found = [word for word in WORD.findall(value) if fold(word) in self.secrets]
-        for word in found:
-            yield self.check(Action.TEXT_REMOVED, path, word, "HIPAA-A")
-        if not found:
+    def kept_checks(self, path: Place, value: str) -> Iterator[Check]:
+        """Ask that a value stays, unless it shares a word with an identifier: then either will do."""
+        if self.secrets.isdisjoint(fold(word) for word in WORD.findall(value)):
             yield self.check(Action.TEXT_RETAINED, path, value, "TCIA-P15-KEEP")
 
-    def clean_checks(self, vr: str, path: Path, value: str) -> Iterator[Check]:
+    def clean_checks(self, vr: str, path: Place, value: str) -> Iterator[Check]:
         if vr in ("DA", "DT"):
             yield self.check(Action.DATE_SHIFTED, path, value, "HIPAA-C")
         elif vr == "TM":
@@ -183,7 +181,7 @@ class _Builder:
             elif standing(word) is Standing.SAFE:
                 yield self.check(Action.TEXT_RETAINED, path, word, "TCIA-P15-CLEAN")
 
-    def check(self, action: Action, path: Path, value: str, category: str) -> Check:
+    def check(self, action: Action, path: Place, value: str, category: str) -> Check:
         return Check(action, path, value, category, self.patient)
 
 
