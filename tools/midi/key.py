@@ -166,7 +166,7 @@ class _Builder:
         yield self.check(Action.UID_CONSISTENT, path, value, "DICOM-P15-BASIC-U")
 
     def kept_checks(self, path: Place, value: str) -> Iterator[Check]:
-        """Ask that a value stays, unless it shares a word with an identifier: then either will do."""
+        """Ask that a value stays; where it shares a word with an identifier either will do."""
         if self.secrets.isdisjoint(fold(word) for word in WORD.findall(value)):
             yield self.check(Action.TEXT_RETAINED, path, value, "TCIA-P15-KEEP")
 
