@@ -33,6 +33,7 @@ EVENTS = frozenset(
         "instance_excluded", "instance_duplicate", "study_held", "study_released",
         "study_rejected", "study_requeued", "decision_applied", "decision_refused",
         "originals_purged", "release_purged", "conservation_broken", "recovered",
+        "study_held_long",
         # forward
         "release_seen", "release_refused", "delivery_started", "delivery_progress",
         "delivery_deferred", "delivery_refused", "study_delivered", "study_committed",

@@ -35,8 +35,6 @@ class DecisionKind(StrEnum):
     REQUEUE = "requeue"
     #: Wait no longer for instances.
     COMPLETE = "complete"
-    #: The research side asked for the study again: a resend is processed anew.
-    REDELIVER = "redeliver"
 
 
 class Keep(StrEnum):

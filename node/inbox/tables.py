@@ -64,11 +64,11 @@ study = Table(
     _count("done"),
     _text("override"),
     Column("all_generations", Boolean, nullable=False, server_default="0"),
-    #: The research side asked for it again: an identical resend is processed anew.
-    Column("resend_wanted", Boolean, nullable=False, server_default="0"),
+    #: When a person was last warned that it is held.
+    _steady("warned_steady"),
     Column("purged_at", Float),
     *(_count(name) for name in COUNTS),
-    Index("study_by_state", "state", "state_since"),
+    Index("study_by_state", "state", "purged_at", "state_since"),
     Index("study_by_uid", "study_instance_uid"),
 )
 
@@ -92,7 +92,7 @@ generation = Table(
     _count("instances"),
     _text("manifest_digest"),
     Column("purged_at", Float),
-    Index("generation_by_release", "released_at", "purged_at"),
+    Index("generation_by_release", "purged_at", "released_steady"),
 )
 
 instance = Table(
@@ -110,6 +110,8 @@ instance = Table(
     _count("attempts"),
     #: An earlier instance of the study with this SOP Instance UID and other bytes.
     Column("conflict_with", Text),
+    #: Its original is gone, and PHI with it.
+    Column("purged", Boolean, nullable=False, server_default="0"),
     Column("arrived_at", Float, nullable=False),
     Column("bytes", Integer, nullable=False),
     _text("sop_class_uid"),

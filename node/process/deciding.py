@@ -89,9 +89,6 @@ def _apply(transaction: Transaction, decision: Decision) -> None:
             _require(row, _HELD)
             _release(transaction, row, decision)
             _go_on(transaction, row)
-        case DecisionKind.REDELIVER:
-            _require(row, _RELEASED, _RECEIVING)
-            _set(transaction, row, resend_wanted=True)
 
 
 def _release(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
@@ -166,8 +163,9 @@ def _requeue(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
     """Have a study made anew: its route, profile and every outcome that is not out yet."""
     if decision.all_generations:
         _require(row, _HELD, _RELEASED)
-        if row.purged_at is not None:
-            raise Refused("its originals were purged: it cannot be made anew")
+        gone = select(instance.c.id).where(instance.c.study == row.id, instance.c.purged)
+        if transaction.conn.execute(gone.limit(1)).scalar():
+            raise Refused("originals of it were purged: it cannot be made anew")
     else:
         _require(row, _HELD)
     unreleased = (

@@ -30,9 +30,13 @@ class Deidentify:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The target was written, validated, and is on disk for good."""
+    """The target was written, validated, and is on disk for good.
+
+    `source_digest` is that of the original's dataset, by which a copy is known when it is gone.
+    """
 
     instance: str
+    source_digest: str
     deidentified: Deidentified
     verdict: Verdict
 

@@ -81,7 +81,7 @@ def _record_ready(transaction: Transaction, row: AnyRow, ready: Ready) -> None:
         InstanceState.RECEIVED,
         InstanceState.DEIDENTIFIED,
         reason="",
-        source_digest=made.source_digest,
+        source_digest=ready.source_digest,
         output_sop_instance_uid=made.sop_instance_uid,
         output_sha256=verdict.sha256,
         output_bytes=verdict.bytes,

@@ -22,6 +22,7 @@ from node.outbox.manifest import ManifestInvalid
 from node.outbox.signing import SigningKeyError
 from node.pool import Ended, Pool, PoolBroken
 from node.process.adoption import BATCH, adopt
+from node.process.audit import check_totals
 from node.process.beginning import begin_generations
 from node.process.closing import close_generations
 from node.process.completing import complete_studies
@@ -34,6 +35,7 @@ from node.process.progress import Progress, under_way
 from node.process.recording import record
 from node.process.recovery import recover
 from node.process.release import Chain
+from node.process.retention import finish_purging
 from node.process.workplace import Workplace
 from node.profile import ProfileError
 from node.profile.key import KeyInvalid
@@ -85,6 +87,7 @@ def run(config: NodeConfig) -> int:
         this = Run(place, Pool(place.slots, PRELOAD), chain, adopted_at=place.clock.now())
         _listen(this)
         recover(place)
+        finish_purging(place)
         log.info("role_started", workers=place.slots)
         observe.notify_systemd("READY=1")
         while not this.stopping:
@@ -114,6 +117,7 @@ def _take_steps(this: Run) -> int:
     closed = close_generations(place, this.chain)
     started = _start_jobs(this)
     this.progress.tell(place)
+    check_totals(place, this.housekeeping.audit)
     this.idle_until = 0.0 if under_way(place) else time.monotonic() + IDLE_SECONDS
     return completed + begun + closed + started
 

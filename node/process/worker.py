@@ -13,6 +13,7 @@ from node import disk, observe
 from node.deid import Held as EngineHeld
 from node.deid import NotAccepted, deidentify
 from node.deid import Quarantined as EngineQuarantined
+from node.inbox.originals import dataset_digest
 from node.process.messages import (
     Deidentify,
     Done,
@@ -65,7 +66,7 @@ def _treat_one(file: FileReference, recipe: Recipe) -> Outcome:
     if verdict.excludes:
         return Excluded(file.instance, _why_excluded(verdict), verdict.findings)
     _seal(file.target)
-    return Ready(file.instance, deidentified, verdict)
+    return Ready(file.instance, dataset_digest(file.source), deidentified, verdict)
 
 
 def _why_excluded(verdict: Verdict) -> str:
