@@ -1,8 +1,8 @@
 """SR content items under Clean Structured Content (PS3.15 E.3.4): decided by concept.
 
-Content Sequence, Acquisition Context, Specimen Preparation Steps and Waveform Annotations hold
-content items (PS3.3 C.17.3, C.7.6.14). The concept name decides what happens to an item's value;
-everything else in it follows the attribute rules.
+Content Sequence, Acquisition Context, Specimen Preparation Steps, Protocol Context and Waveform
+Annotations hold content items (PS3.3 C.17.3, C.7.6.14). The concept name decides what happens to an
+item's value; everything else in it follows the attribute rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from node.profile.actions import Action
 
 #: Unformatted Text Value: what a waveform annotation says.
 _UNFORMATTED = 0x00700006
-SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400610, 0x00400612, 0x0040B020})
+#: Sequences of content items, wherever they stand.
+SEQUENCES = frozenset({0x0040A730, 0x00400555, 0x00400612, 0x00400440, 0x00400441, 0x0040B020})
 #: Attributes that hold a content item's value: text, name, date and time, UID.
 VALUES = frozenset({
     0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A124, 0x0040A160, _UNFORMATTED,

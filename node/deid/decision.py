@@ -202,9 +202,14 @@ class Plan(dict[bytes, Step]):
         change = values.accession_number if tag == _ACCESSION else values.study_id
         return values.changing(vr, change, _REMOVED)
 
+    def _recurse(self, tag: int) -> Step:
+        options = self._book.profile.options
+        structured = Option.CLEAN_STRUCTURED_CONTENT in options and tag in content.SEQUENCES
+        return content.clean if structured else recurse
+
     def _keep(self, vr: str, kind: str, tag: int) -> Step:
         if vr == "SQ":
-            return recurse
+            return self._recurse(tag)
         if vr == "AS":
             return values.changing(vr, values.age, self._gone(tag, vr, kind))
         if tag == _DOCUMENT_LENGTH and not self._book.profile.public(_DOCUMENT, "OB").verb:
@@ -220,8 +225,7 @@ class Plan(dict[bytes, Step]):
         gone = self._gone(tag, vr, kind)
         options = self._book.profile.options
         if vr == "SQ":
-            structured = Option.CLEAN_STRUCTURED_CONTENT in options and tag in content.SEQUENCES
-            return content.clean if structured else recurse
+            return self._recurse(tag)
         if vr in _TEMPORAL or tag == _TIMEZONE:
             return self._date(tag, vr, kind)
         if vr == "UI":
@@ -233,8 +237,10 @@ class Plan(dict[bytes, Step]):
             return values.changing(vr, values.cleaned, gone)
         if vr in NUMBER:
             return None
-        if vr == "CS" or (tag >> 16 & 1 and vr in _OPAQUE):
+        if tag >> 16 & 1 and (vr == "CS" or vr in _OPAQUE):
             return values.changing(vr, values.unless_identifying, gone)
+        if vr == "CS":
+            return values.changing(vr, values.defined_term, gone)
         return gone
 
     def _date(self, tag: int, vr: str, kind: str) -> Step:

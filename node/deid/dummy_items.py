@@ -43,7 +43,7 @@ _ITEMS: dict[int, list[Spec]] = {
                   (0x00401101, "SQ", _code())]],  # Operator Identification Sequence
     0x00081110: _reference("1.2.840.10008.3.1.2.3.1"),  # Referenced Study Sequence
     0x00081111: _reference("1.2.840.10008.3.1.2.3.3"),  # Referenced Performed Procedure Step
-    0x0040B020: [[(0x00700006, "ST", TEXT), (0x0040A0B0, "US", bytes(4))]],  # Waveform Annotation
+    0x0040B020: [[(0x0040A0B0, "US", bytes(4)), (0x00700006, "ST", TEXT)]],  # Waveform Annotation
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from node.deid.charset import decode_leniently
-from node.profile.vocabulary import WORD, fold
+from node.profile.vocabulary import WORD, Standing, fold, standing
 
 #: Attributes whose values name the patient, those around, the place or the order.
 PERSONS = frozenset({
@@ -76,10 +76,13 @@ def identifiers(values: tuple[tuple[int, bytes], ...], encoding: str) -> Identif
                 words.update(word for word in WORD.findall(text) if len(word) >= _SHORTEST_WORD)
         for raw_piece in (_ANY if tag in PERSONS else _PARTS).split(value.lower()):
             piece = raw_piece.strip(b" \0")
-            if len(piece) >= (_SHORTEST_NUMBER if piece.isdigit() else _SHORTEST_TOKEN):
+            if _is_token(decode_leniently(piece, encoding)):
                 raw.add(piece)
     return Identifiers(tuple(sorted(tokens)), tuple(sorted(raw)), frozenset(words))
 
 
 def _is_token(piece: str) -> bool:
-    return len(piece) >= (_SHORTEST_NUMBER if piece.isdigit() else _SHORTEST_TOKEN)
+    """Tell whether to look for a text: not for a common word, as of a patient named Chest."""
+    if len(piece) < (_SHORTEST_NUMBER if piece.isdigit() else _SHORTEST_TOKEN):
+        return False
+    return standing(piece) is Standing.UNKNOWN

@@ -177,6 +177,12 @@ def cleaned(treatment: Treatment, value: bytes) -> bytes | None:
     return encode(safe, treatment.encoding)
 
 
+def defined_term(_treatment: Treatment, value: bytes) -> bytes | None:
+    """Keep a reason for a modification if it is one of PS3.3 C.12.1.1.9's."""
+    term = value.strip(b" \0")
+    return term if term in (b"COERCE", b"CORRECT") else None
+
+
 def unless_identifying(treatment: Treatment, value: bytes) -> bytes | None:
     """Keep a text that repeats none of the instance's identifiers; None for one that does."""
     text = decode_leniently(value, treatment.encoding)
