@@ -1,0 +1,212 @@
+"""The role as it is run: one per inbox, killed at random, asked to stop."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import port_for
+import pytest
+
+from node.inbox.header import read_header
+from node.inbox.layout import Inbox
+from node.upper_layer import UpperLayerError
+from tests.receive.receiving import ct, encoded, send, sending, wait_until
+from tests.upper_layer import pdus
+
+
+@dataclass
+class Role:
+    """A receive role that can be started, killed and started again."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def inbox(self) -> Inbox:
+        """Its inbox."""
+        return Inbox(self.folder / "inbox")
+
+    @property
+    def log(self) -> list[dict[str, object]]:
+        """What it logged, all starts together."""
+        lines = (self.folder / "log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        self.process = self.spawn()
+        assert wait_until(self._listens, 30)
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start it as the supervisor does."""
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "node", "receive", "-c", str(self.folder / "node.toml")],
+                stderr=log,
+                stdout=log,
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it and give its exit code."""
+        assert self.process
+        self.process.send_signal(number)
+        return self.process.wait(40)
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+@contextmanager
+def a_role(folder: Path) -> Iterator[Role]:
+    """Give a role with a configuration, not started; it is killed at the end."""
+    role = Role(folder, port_for.select_random())
+    (folder / "node.toml").write_text(
+        f'[node]\ndata_dir = "{folder}"\n'
+        f'[receive]\nhost = "127.0.0.1"\nport = {role.port}\nmin_free_bytes = 0\n'
+    )
+    try:
+        yield role
+    finally:
+        if role.process and role.process.poll() is None:
+            role.process.kill()
+            role.process.wait()
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Iterator[Role]:
+    """Give a role of this test."""
+    with a_role(tmp_path) as role:
+        yield role
+
+
+def test_a_second_role_on_the_same_inbox_does_not_start(role: Role) -> None:
+    """One clear line, exit 1; the first one is not disturbed."""
+    role.start()
+    second = role.spawn()
+    assert second.wait(30) == 1
+    assert "another receive role" in (role.folder / "log").read_text()
+    with sending(role.port) as association:
+        assert send(association, ct()) == 0
+    assert role.stop() == 0
+
+
+def test_a_port_that_is_taken_is_told(role: Role) -> None:
+    """One clear line, exit 1."""
+    with socket.create_server(("127.0.0.1", role.port)):
+        assert role.spawn().wait(30) == 1
+    assert "cannot listen" in (role.folder / "log").read_text()
+
+
+def test_asked_to_stop_it_answers_what_is_in_hand_and_goes(role: Role) -> None:
+    """With a busy peer and five stuck ones it is gone within 30 s, and exits 0."""
+    role.start()
+    stuck = [socket.create_connection(("127.0.0.1", role.port)) for _ in range(5)]
+    for sock in stuck[2:]:
+        sock.sendall(pdus.associate_rq()[:40])
+    sop_class, sop_instance, dataset = encoded(ct(rows=500))
+    begun = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield dataset[:100_000]
+        begun.set()
+        time.sleep(1)
+        yield dataset[100_000:]
+
+    statuses: list[int] = []
+
+    def busy() -> None:
+        with suppress(UpperLayerError), sending(role.port) as association:
+            chunks = slowly()
+            statuses.append(
+                association.send_store(1, 1, sop_class, sop_instance, chunks, len(dataset))
+            )
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    assert begun.wait(10)
+    began = time.monotonic()
+    assert role.stop() == 0
+    assert time.monotonic() - began < 30
+    thread.join()
+    assert statuses == [0]
+    assert len(list(role.inbox.arrived.iterdir())) == 1
+    assert not list(role.inbox.spool.iterdir())
+    assert role.log[-1]["event"] == "role_stopped"
+    for sock in stuck:
+        sock.close()
+
+
+@pytest.mark.crash
+def test_killed_at_random_it_loses_nothing_that_it_answered(role: Role) -> None:
+    """8 SIGKILLs while three peers send; afterwards each answered instance is whole."""
+    chance = random.Random(1)
+    answered: dict[str, bytes] = {}
+    stop = threading.Event()
+    peers = [
+        threading.Thread(target=_send_until, args=(role.port, n, answered, stop)) for n in range(3)
+    ]
+    role.start()
+    for peer in peers:
+        peer.start()
+    for _ in range(8):
+        time.sleep(chance.uniform(0.05, 0.5))
+        before = len(answered)
+        role.stop(signal.SIGKILL)
+        role.start()
+        assert wait_until(lambda: len(answered) > before, 20)  # noqa: B023 -- asked at once
+    stop.set()
+    for peer in peers:
+        peer.join()
+    role.stop(signal.SIGKILL)
+    role.start()
+    assert role.stop() == 0
+    assert not list(role.inbox.spool.iterdir())
+    kept = {read_header(path).sop_instance_uid: path for path in role.inbox.arrived.iterdir()}
+    assert not answered.keys() - kept.keys()
+    for uid, dataset in answered.items():
+        assert kept[uid].read_bytes().endswith(dataset)
+    assert any(event["event"] == "spool_cleaned" for event in role.log)
+
+
+def _send_until(port: int, peer: int, answered: dict[str, bytes], stop: threading.Event) -> None:
+    number = 0
+    while not stop.is_set():
+        with suppress(UpperLayerError), sending(port) as association:
+            while not stop.is_set():
+                number += 1
+                sop_class, uid, dataset = encoded(ct(peer * 1_000_000 + number, rows=200))
+                if association.send_store(1, 1, sop_class, uid, [dataset], len(dataset)) == 0:
+                    answered[uid] = dataset
+        time.sleep(0.02)
+
+
+def test_a_dead_spool_is_cleaned_and_a_live_one_is_not(role: Role) -> None:
+    """Whatever lies there: files, folders, a symlink that points outside."""
+    outside = role.folder / "outside"
+    outside.mkdir()
+    (outside / "keep").write_text("")
+    role.inbox.create()
+    dead = role.inbox.spool / "dead000000"
+    dead.mkdir()
+    (dead / "dead000000-000001.part").write_bytes(b"half")
+    (role.inbox.spool / ".hidden0000").mkdir()
+    (role.inbox.spool / "stray").write_bytes(b"")
+    (role.inbox.spool / "link").symlink_to(outside)
+    role.start()
+    assert list(role.inbox.spool.iterdir()) == []
+    assert (outside / "keep").exists()
+    assert role.stop() == 0
