@@ -1,7 +1,7 @@
 """The lookup CSV: pseudonyms that a site gives itself, one row per patient.
 
-A header `patient_id,issuer,pseudonym` (any order, comma or semicolon), UTF-8, and an end of line
-after the last row: a row that is still being written must not become a pseudonym. The file is read
+A header `patient_id,issuer,pseudonym` (any order), commas, UTF-8, and an end of line after the last
+row: a row that is still being written must not become a pseudonym. The file is read
 again when it has changed. One mistake makes the whole file unusable, because a wrong pseudonym
 cannot be taken back. No value of it is ever in an error's text.
 """
@@ -63,9 +63,7 @@ def _read(path: Path, _inode: int, _size: int, _mtime_ns: int) -> dict[tuple[str
         raise LookupInvalid("the lookup is not UTF-8") from None
     if not text.endswith("\n"):
         raise LookupInvalid("the lookup's last line has no end; is it still being written?")
-    lines = text.splitlines()
-    delimiter = ";" if ";" in lines[0] else ","
-    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    reader = csv.DictReader(text.splitlines(), strict=True)
     if sorted(name.strip() for name in reader.fieldnames or ()) != sorted(COLUMNS):
         raise LookupInvalid(f"line 1: the lookup's header must name {', '.join(COLUMNS)}")
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.profile import (
     PIXEL_RULES,
+    Mistake,
     Option,
     PixelAction,
     ProfileError,
     load_profile,
     profile_names,
 )
-from node.profile.sections import BASE
+from node.profile.actions import VERBS
+from node.profile.sections import BASE, read_sections
 from tests.profile.profiles import read_profile, write_profile
 
 
@@ -155,3 +159,28 @@ def test_a_sites_own_profile_is_found_beside_the_configuration_first(tmp_path: P
     assert load_profile("research", config).name == "research"
     assert load_profile("profiles/trial.toml", config).name == "trial"
     assert profile_names(config) == ["basic", "research", "trial"]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from([*Option, *PIXEL_RULES, *VERBS, "*", "basic", "PatientSex", "(0010,0040)"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.text(max_size=6) | st.sampled_from(["action", "value", "PatientSex", "prefix", "video"]),
+        inner,
+        max_size=3,
+    ),
+    max_leaves=8,
+)  # fmt: skip
+KEYS = st.sampled_from(["base", "options", "rules", "pseudonyms", "pixels", "accept", "colour"])
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_whatever_stands_in_a_profile_is_read_or_told(raw: dict[str, object]) -> None:
+    """Values of any kind in any place: mistakes with their places, and never a stack trace."""
+    mistakes: list[Mistake] = []
+    profile = read_sections({"base": "basic", **raw}, Path("site.toml"), mistakes)
+    assert all(mistake.path and mistake.message for mistake in mistakes)
+    if "colour" in raw:
+        assert "colour" in {mistake.path for mistake in mistakes}
+    assert profile.digest

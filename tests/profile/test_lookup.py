@@ -40,9 +40,9 @@ def test_a_patient_without_a_row_is_told_apart_and_found_once_added(tmp_path: Pa
 
 
 def test_columns_may_stand_in_any_order_and_as_excel_writes_them(tmp_path: Path) -> None:
-    """Semicolons, a byte order mark, accents composed or not."""
+    """A byte order mark, CRLF, accents composed or not."""
     path = tmp_path / "lookup.csv"
-    path.write_bytes("\ufeffpseudonym;issuer;patient_id\r\nT1;Cli\u0301nica;M\u00e41\r\n".encode())
+    path.write_bytes("\ufeffpseudonym,issuer,patient_id\r\nT1,Cli\u0301nica,M\u00e41\r\n".encode())
     assert pseudonym_of(path, "Clínica", "Ma\u03081") == "T1"
 
 
@@ -52,6 +52,7 @@ def test_columns_may_stand_in_any_order_and_as_excel_writes_them(tmp_path: Path)
         ("", "being written"),
         ("patient_id,pseudonym\nMRN1,T1\n", "header"),
         ("patient_id,issuer,pseudonym,name\n", "header"),
+        ("patient_id;issuer;pseudonym\nMRN1;SITE;T1\n", "header"),
         (HEAD + "MRN1,SITE\n", "line 2: a row has three"),
         (HEAD + "MRN1,SITE,T1,more\n", "line 2: a row has three"),
         (HEAD + "MRN1,SITE,T1\nMRN2,SITE,TR", "being written"),
