@@ -16,8 +16,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
-APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+from tests.forward.pdus import (
+    A_ABORT,
+    A_ASSOCIATE_AC,
+    A_ASSOCIATE_RJ,
+    A_ASSOCIATE_RQ,
+    A_RELEASE_RP,
+    A_RELEASE_RQ,
+    APPLICATION_CONTEXT,
+    C_STORE_RQ,
+    IMPLICIT,
+    P_DATA_TF,
+    STORAGE_COMMITMENT,
+    command,
+    command_fields,
+    even,
+    item,
+    items,
+    pdu,
+    pdvs,
+    us,
+)
+
 #: Statuses with which an instance is stored all the same.
 WARNINGS = (0xB000, 0xB006, 0xB007, 0x0107, 0x0116)
 
@@ -59,6 +81,13 @@ class Closed(Exception):  # noqa: N818 -- the peer's end, not an error of the te
     """The peer closed the connection, or we do."""
 
 
+class Commitment(Protocol):
+    """How a PACS answers N-ACTION; see tests/forward/committing.py."""
+
+    def asked(self, peer: Peer, context: int, fields: dict[int, bytes], dataset: bytes) -> None:
+        """Answer a request for commitment."""
+
+
 @dataclass(slots=True)
 class FaultyPacs:
     """The PACS, listening on a port of its own."""
@@ -71,6 +100,8 @@ class FaultyPacs:
     refuse_duplicates: bool = False
     #: An instance at which it always aborts.
     poison: str = ""
+    #: How it answers a request for commitment; none: it takes no such context.
+    commitment: Commitment | None = None
     bytes_per_second: int = 0
     max_associations: int = 100
     held: dict[str, list[bytes]] = field(default_factory=dict)
@@ -126,7 +157,7 @@ class FaultyPacs:
             self.open_now += 1
             self.most_open = max(self.most_open, self.open_now)
         try:
-            _Peer(self, connection).serve()
+            Peer(self, connection).serve()
         except (Closed, OSError):
             pass
         finally:
@@ -148,7 +179,7 @@ class FaultyPacs:
 
 
 @dataclass(slots=True)
-class _Peer:
+class Peer:
     """One association."""
 
     pacs: FaultyPacs
@@ -156,40 +187,44 @@ class _Peer:
     contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def serve(self) -> None:
+        """Serve until either side ends it."""
         kind, body = self.read_pdu()
-        if kind != 1:
+        if kind != A_ASSOCIATE_RQ:
             raise Closed
         with self.pacs.lock:
             self.pacs.calling.add(body[20:36].decode().strip())
         if self.pacs.open_now > self.pacs.max_associations:
-            self.send_pdu(3, bytes([0, 2, 3, 2]))  # transient, presentation, local limit exceeded
+            self.send_pdu(
+                A_ASSOCIATE_RJ, bytes([0, 2, 3, 2])
+            )  # transient, presentation, local limit exceeded
             raise Closed
         self.negotiate(body)
         while True:
             kind, body = self.read_pdu()
-            if kind == 5:
-                self.send_pdu(6, bytes(4))
+            if kind == A_RELEASE_RQ:
+                self.send_pdu(A_RELEASE_RP, bytes(4))
                 return
-            if kind == 7:
+            if kind == A_ABORT:
                 return
             self.message(body)
 
     # -- association
 
     def negotiate(self, body: bytes) -> None:
+        """Answer the A-ASSOCIATE-RQ, or do what the fault says."""
         fault = self.pacs.next_fault(self.pacs.association_faults)
         match fault:
             case Fault.REJECT_PERMANENT:
-                self.send_pdu(3, bytes([0, 1, 1, 1]))
+                self.send_pdu(A_ASSOCIATE_RJ, bytes([0, 1, 1, 1]))
                 raise Closed
             case Fault.REJECT_CALLING:
-                self.send_pdu(3, bytes([0, 1, 1, 3]))
+                self.send_pdu(A_ASSOCIATE_RJ, bytes([0, 1, 1, 3]))
                 raise Closed
             case Fault.REJECT_TRANSIENT:
-                self.send_pdu(3, bytes([0, 2, 3, 1]))
+                self.send_pdu(A_ASSOCIATE_RJ, bytes([0, 2, 3, 1]))
                 raise Closed
             case Fault.ABORT_ASSOCIATE:
-                self.send_pdu(7, bytes([0, 0, 2, 0]))
+                self.send_pdu(A_ABORT, bytes([0, 0, 2, 0]))
                 raise Closed
             case Fault.CLOSE_ASSOCIATE:
                 raise Closed
@@ -203,56 +238,65 @@ class _Peer:
 
     def accept(self, body: bytes) -> bytes:
         """Give the A-ASSOCIATE-AC (PS3.8 9.3.3): each context with its first syntax."""
-        items = _item(0x10, APPLICATION_CONTEXT.encode())
-        for kind, value in _items(body[68:]):
+        answers = item(0x10, APPLICATION_CONTEXT.encode())
+        for kind, value in items(body[68:]):
             if kind != 0x20:
                 continue
             number = value[0]
-            syntaxes = [uid.decode() for sub, uid in _items(value[4:]) if sub == 0x40]
-            (abstract,) = [uid.decode() for sub, uid in _items(value[4:]) if sub == 0x30]
+            syntaxes = [uid.decode() for sub, uid in items(value[4:]) if sub == 0x40]
+            (abstract,) = [uid.decode() for sub, uid in items(value[4:]) if sub == 0x30]
             result, syntax = 0, syntaxes[0]
-            if abstract in self.pacs.refused_classes:
+            if abstract == STORAGE_COMMITMENT:
+                syntax = IMPLICIT  # as tests/forward/committing.py speaks
+            if abstract in self.pacs.refused_classes or (
+                abstract == STORAGE_COMMITMENT and self.pacs.commitment is None
+            ):
                 result = 3
             elif all(each in self.pacs.refused_syntaxes for each in syntaxes):
                 result = 4
             else:
                 self.contexts[number] = (abstract, syntax)
-            inner = bytes([number, 0, result, 0]) + _item(0x40, syntax.encode())
-            items += _item(0x21, inner)
-        user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3.4")
-        items += _item(0x50, user)
-        return _pdu(2, struct.pack(">HH", 1, 0) + body[4:36] + bytes(32) + items)
+            inner = bytes([number, 0, result, 0]) + item(0x40, syntax.encode())
+            answers += item(0x21, inner)
+        user = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3.4")
+        answers += item(0x50, user)
+        return pdu(A_ASSOCIATE_AC, struct.pack(">HH", 1, 0) + body[4:36] + bytes(32) + answers)
 
     # -- messages
 
     def message(self, first: bytes) -> None:
-        command, dataset = bytearray(), bytearray()
-        body = first
-        fault: Fault | int = Fault.NONE
+        """Read a message whose first P-DATA-TF is here, and do what it asks."""
+        fields, dataset, fault = self.read_message(first)
+        match us(fields, 0x0100):
+            case 0x0001:
+                self.stored(first[4], fields, dataset, fault)
+            case 0x0030:
+                self.echo(first[4], fields)
+            case 0x0130:
+                assert self.pacs.commitment is not None
+                self.pacs.commitment.asked(self, first[4], fields, dataset)
+
+    def read_message(self, body: bytes) -> tuple[dict[int, bytes], bytes, Fault | int]:
+        """Read to the end of a message, unless the fault of its C-STORE comes in between."""
+        encoded, dataset = bytearray(), bytearray()
         fields: dict[int, bytes] = {}
+        fault: Fault | int = Fault.NONE
         while True:
-            for control, data in _pdvs(body):
-                if control & 1:
-                    command += data
-                    if control & 2:
-                        fields = _command(bytes(command))
-                        if _us(fields, 0x0100) == 1:
-                            fault = self.pacs.next_fault(self.pacs.store_faults)
-                        if _us(fields, 0x0800) == 0x0101:
-                            self.echo(first[4], fields)
-                            return
-                else:
-                    dataset += data
-                    if control & 2:
-                        self.stored(first[4], fields, bytes(dataset), fault)
-                        return
-            if dataset or fields:
-                self.midway(fault)
+            for control, data in pdvs(body):
+                (encoded if control & 1 else dataset).extend(data)
+                if control == 3:
+                    fields = command_fields(bytes(encoded))
+                    if us(fields, 0x0100) == C_STORE_RQ:
+                        fault = self.pacs.next_fault(self.pacs.store_faults)
+                if control == 2 or (control == 3 and us(fields, 0x0800) == 0x0101):
+                    return fields, bytes(dataset), fault
+            self.midway(fault)
             kind, body = self.read_pdu()
-            if kind != 4:
+            if kind != P_DATA_TF:
                 raise Closed
 
     def midway(self, fault: Fault | int) -> None:
+        """Do what a fault does in the middle of a data set."""
         match fault:
             case Fault.DROP_MIDWAY:
                 raise Closed
@@ -266,14 +310,15 @@ class _Peer:
     def stored(
         self, context: int, fields: dict[int, bytes], dataset: bytes, fault: Fault | int
     ) -> None:
+        """Store an instance and answer, or do what the fault says."""
         uid = fields[0x1000].rstrip(b"\0").decode()
-        message_id = _us(fields, 0x0110)
+        message_id = us(fields, 0x0110)
         status = fault if isinstance(fault, int) else 0
         self.midway(fault)  # a data set in one PDU has no middle: then it is the end
         if fault is Fault.DROP_BEFORE:
             raise Closed
         if fault is Fault.ABORT_BEFORE or uid == self.pacs.poison:
-            self.send_pdu(7, bytes(4))
+            self.send_pdu(A_ABORT, bytes(4))
             raise Closed
         if self.pacs.refuse_duplicates and uid in self.pacs.held and not status:
             status = 0x0111
@@ -292,7 +337,7 @@ class _Peer:
             case Fault.DROP_AFTER:
                 raise Closed
             case Fault.ABORT_AFTER:
-                self.send_pdu(7, bytes(4))
+                self.send_pdu(A_ABORT, bytes(4))
                 raise Closed
             case Fault.SILENT:
                 self.hang()
@@ -311,18 +356,19 @@ class _Peer:
         self, context: int, sop_class: bytes, uid: str, message_id: int, status: int
     ) -> bytes:
         """Give a C-STORE-RSP (PS3.7 9.3.1.2)."""
-        return _response(
+        return command(
             context,
             [
                 (0x0002, sop_class), (0x0100, struct.pack("<H", 0x8001)),
                 (0x0120, struct.pack("<H", message_id)), (0x0800, struct.pack("<H", 0x0101)),
-                (0x0900, struct.pack("<H", status)), (0x1000, _even(uid)),
+                (0x0900, struct.pack("<H", status)), (0x1000, even(uid)),
             ],
         )  # fmt: skip
 
     def echo(self, context: int, fields: dict[int, bytes]) -> None:
+        """Answer C-ECHO."""
         self.connection.sendall(
-            _response(
+            command(
                 context,
                 [
                     (0x0002, fields[0x0002]), (0x0100, struct.pack("<H", 0x8030)),
@@ -344,10 +390,12 @@ class _Peer:
         raise Closed
 
     def read_pdu(self) -> tuple[int, bytes]:
+        """Read a PDU: its type and its body."""
         kind, length = struct.unpack(">BxI", self.read(6))
         return kind, self.read(length)
 
     def read(self, count: int) -> bytes:
+        """Read so many bytes, as slowly as this PACS is."""
         data = b""
         while len(data) < count:
             some = count - len(data)
@@ -361,7 +409,8 @@ class _Peer:
         return data
 
     def send_pdu(self, kind: int, body: bytes) -> None:
-        self.connection.sendall(_pdu(kind, body))
+        """Send a PDU."""
+        self.connection.sendall(pdu(kind, body))
 
 
 @contextmanager
@@ -372,53 +421,3 @@ def running(pacs: FaultyPacs) -> Iterator[FaultyPacs]:
         yield pacs
     finally:
         pacs.stop()
-
-
-def _pdu(kind: int, body: bytes) -> bytes:
-    return struct.pack(">BxI", kind, len(body)) + body
-
-
-def _item(kind: int, value: bytes) -> bytes:
-    return struct.pack(">BxH", kind, len(value)) + value
-
-
-def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place + 4 <= len(data):
-        kind, length = struct.unpack_from(">BxH", data, place)
-        yield kind, data[place + 4 : place + 4 + length]
-        place += 4 + length
-
-
-def _pdvs(body: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place < len(body):
-        length, _, control = struct.unpack_from(">IBB", body, place)
-        yield control, body[place + 6 : place + 4 + length]
-        place += 4 + length
-
-
-def _command(data: bytes) -> dict[int, bytes]:
-    fields, place = {}, 0
-    while place < len(data):
-        _, element, length = struct.unpack_from("<HHI", data, place)
-        fields[element] = data[place + 8 : place + 8 + length]
-        place += 8 + length
-    return fields
-
-
-def _response(context: int, fields: list[tuple[int, bytes]]) -> bytes:
-    encoded = b"".join(
-        struct.pack("<HHI", 0, element, len(value)) + value for element, value in fields
-    )
-    encoded = struct.pack("<HHII", 0, 0, 4, len(encoded)) + encoded
-    return _pdu(4, struct.pack(">IBB", len(encoded) + 2, context, 3) + encoded)
-
-
-def _us(fields: dict[int, bytes], element: int) -> int:
-    return int(struct.unpack("<H", fields.get(element, b"\0\0"))[0])
-
-
-def _even(uid: str) -> bytes:
-    encoded = uid.encode()
-    return encoded + b"\0" * (len(encoded) % 2)

@@ -108,7 +108,7 @@ class World:
         return content[144 + meta_length :]
 
 
-def make_world(root: Path, destinations: Sequence[dict[str, Any]], **timing: float) -> World:
+def make_world(root: Path, destinations: Sequence[dict[str, Any]], **forward: Any) -> World:
     """Make a world with these destinations."""
     root.mkdir(exist_ok=True)
     outbox, key = make_outbox(root)
@@ -116,7 +116,7 @@ def make_world(root: Path, destinations: Sequence[dict[str, Any]], **timing: flo
         {
             "node": {"data_dir": str(root)},
             "destinations": list(destinations),
-            "forward": {**TIMING, **timing},
+            "forward": {**TIMING, **forward},
         }
     )
     return World(root, outbox, key, config)
@@ -130,7 +130,7 @@ def dicom_destination(port: int, name: str = "research", **wishes: Any) -> dict[
     }  # fmt: skip
 
 
-def tick_until(forwarder: Forwarder, reached: Callable[[], bool], seconds: float = 60.0) -> None:
+def tick_until(forwarder: Forwarder, reached: Callable[[], bool], seconds: float = 40.0) -> None:
     """Tick until something is so; a test fails if it never is."""
     deadline = time.monotonic() + seconds
     forwarder_module.TICK_SECONDS = 0.02
