@@ -49,6 +49,11 @@ class Place:
         return self.folder / "pacs"
 
     @property
+    def page(self) -> str:
+        """Where the node's status page is while it runs."""
+        return f"http://127.0.0.1:{self.web_port}/"
+
+    @property
     def log(self) -> Path:
         """What the node logged."""
         return self.folder / "node.log"

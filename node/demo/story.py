@@ -29,7 +29,7 @@ def run_demo(console: Console, *, keep: bool) -> int:
     place = make_place()
     config = load_config(place.config)
     studies = make_studies()
-    console.print(f"deid-node demo in {place.folder}")
+    console.print(f"A node in {place.folder}, its status page at {place.page}", soft_wrap=True)
     with research_pacs(place.pacs, place.pacs_port), running_node(place) as node:
         try:
             _wait_for_start(place, node)
@@ -103,7 +103,7 @@ def _follow(
 def _stay(console: Console, place: Place) -> None:
     console.print(
         f"\nThe node goes on: send to DEIDNODE at 127.0.0.1:{place.receive_port},"
-        f" look at http://127.0.0.1:{place.web_port}/; Ctrl-C ends it."
+        f" look at {place.page}; Ctrl-C ends it."
     )
     try:
         threading.Event().wait()
