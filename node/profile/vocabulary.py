@@ -22,7 +22,7 @@ _MEASURE = re.compile(
     r"\d{1,3}(?:[.,]\d{1,2})?(?:mm|cm|ml|cc|kv|kvp|mas?|deg|s|sec|min|t)"
     r"|\d{1,4}(?:ms|hz|khz|mhz|mbq|mgy)"
     r"|[ct]\d|l[1-6]|s[1-5]|t1[0-2]"
-    r"|b\d{1,4}|[bhiju]\d\d[fhrs]?|\d{1,2}x\d{1,2}|\d{1,2}d"
+    r"|b\d{1,3}|b\d\d00|[bhiju]\d\d[fhrs]?|\d{1,2}x\d{1,2}|\d{1,2}d"
 )
 #: A number that stands alone: a thickness, a phase, a count. Not 90 and more: that may be an age.
 _NUMBER = re.compile(r"\d|[1-8]\d|\d[.,]\d{1,3}|\d\d[.,][05]")

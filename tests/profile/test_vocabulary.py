@@ -77,7 +77,7 @@ def test_what_is_a_name_as_well_is_marked_so(word: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["19470319", "1947", "555", "93", "1947-03-19", "12.03.1947", "12.03", "555-1234", "0041",
-     "MRN000001", "A12345", "1.2.840.113619", "12345.678"],
+     "MRN000001", "A12345", "b1947", "93Y", "1947er", "1.2.840.113619", "12345.678"],
 )  # fmt: skip
 def test_no_date_year_age_or_number_of_a_person_stays(text: str) -> None:
     """Some word of it is unknown, or numbers stand side by side, and then all of them go."""
