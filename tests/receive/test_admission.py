@@ -9,7 +9,13 @@ import pytest
 
 from node.config import NodeConfig, Peer, Receive, Route
 from node.receive.admission import Caller, Places, Policy, judge, policy_of
-from node.upper_layer import AssociateRequest, AssociationRejected, Proposal, Rejection
+from node.upper_layer import (
+    AssociateRequest,
+    AssociationRejected,
+    Proposal,
+    Rejection,
+    open_association,
+)
 from tests.receive.receiving import CT, EXPLICIT, receiving, sending, wait_until
 
 REQUEST = AssociateRequest(
@@ -147,8 +153,6 @@ def test_a_peers_preferred_syntax_is_taken(tmp_path: Path) -> None:
     """`syntaxes` of a peer goes before our own order."""
     j2k = "1.2.840.10008.1.2.4.91"
     peers = ({"ae_title": "CT1", "syntaxes": [j2k]},)
-    from node.upper_layer import open_association  # noqa: PLC0415 -- two syntaxes in one context
-
     with (
         receiving(tmp_path, peers=peers) as node,
         open_association(
