@@ -10,8 +10,10 @@ import re
 from typing import TYPE_CHECKING
 
 from node.profile.actions import Action, Option, Rule
+from node.profile.vocabulary import Standing, standing
 from node.validate import charset, results, words
 from node.validate.findings import Severity
+from node.validate.lawbook import is_private
 from node.validate.places import Origin, Where
 from node.validate.reader import Element
 from node.validate.results import Pair
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
 
 _OVERLAYS, _OVERLAY_DATA = 0x60, 0x3000
 _AGE, _WELL_FORMED_AGE = 0x00101010, re.compile(rb"\d{3}[DWMY]")
+_GONE_FOR_A_REASON = "The profile would keep this, but there was nothing in it that may stay."
 #: In a dummy item: a code of DICOM's own length, or capitals.
 _CODE_VALUE, _DUMMY_CODE = 0x00080100, re.compile(rb"\d{6}|[A-Z_-]{1,16}")
 _TEMPORAL = frozenset({"DA", "DT", "TM"})
+_RETAINS_UIDS = Option.RETAIN_UIDS
+_SCHEME, _DUMMY_SCHEME = 0x00080102, re.compile(rb"DCM|SCT|LN|UCUM|99[A-Z]{1,8}")
+_DEFINED_TERM = re.compile(rb"[A-Z_ ]{1,16}")
+#: Nobody can clean what nobody can read.
+_OPAQUE = frozenset({"OB", "OW", "UN"})
 _GOING = frozenset({Action.X, Action.Z, Action.D})
 
 
@@ -59,7 +67,7 @@ def _may_be_empty(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> bo
     if Action.K in rule.actions and says_secret(walk, pair.source, pair.source_charset):
         return True
     if Action.C in rule.actions:
-        return pair.output.vr in TEXT or results.is_unparsable(pair)
+        return _cleans_to_nothing(walk, pair.source, pair.source_charset)
     return Action.Z in rule.actions or (Action.X in rule.actions and kind == "2")
 
 
@@ -70,7 +78,7 @@ def _may_be_dummy(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> bo
     if Action.K in rule.actions and says_secret(walk, pair.source, pair.source_charset):
         return True
     if Action.C in rule.actions:
-        return pair.output.vr in TEXT or kind == "1"
+        return kind == "1" or _cleans_to_nothing(walk, pair.source, pair.source_charset)
     return Action.X in rule.actions and kind != "3"
 
 
@@ -78,19 +86,20 @@ def _origin_of_cleaned(walk: Walk, pair: Pair) -> Origin:
     """C: a date is shifted, a UID remapped, a text cleaned, anything else kept."""
     vr = pair.output.vr
     options = walk.recipe.profile.options
+    kept = Origin.KEPT if results.is_kept(pair) else Origin.STRAY
     if vr in _TEMPORAL:
-        if results.is_shifted(pair, walk.patient):
-            return Origin.PROVEN
         full = Option.RETAIN_LONGITUDINAL_FULL_DATES in options
-        return Origin.KEPT if full and results.is_kept(pair) else Origin.STRAY
+        shifted = results.is_shifted(pair, walk.patient)
+        return Origin.PROVEN if shifted else kept if full else Origin.STRAY
     if vr == "UI":
-        if Option.RETAIN_UIDS in options and results.is_kept(pair):
-            return Origin.KEPT
-        return Origin.PROVEN if results.is_remapped(pair, walk.patient) else Origin.STRAY
-    if vr in TEXT:
+        remapped = results.is_remapped(pair, walk.patient)
+        return Origin.PROVEN if remapped else kept if _RETAINS_UIDS in options else Origin.STRAY
+    if vr in TEXT or vr == "CS":
         cleaned = results.is_cleaned(pair, walk.secrets.patient_words)
         return Origin.WRITTEN if cleaned else Origin.STRAY
-    return Origin.KEPT if results.is_kept(pair) else Origin.STRAY
+    if vr in _OPAQUE and not is_private(pair.output.tag):
+        return Origin.STRAY
+    return kept
 
 
 def origin_of_sequence(walk: Walk, rule: Rule, pair: Pair, where: Where | None) -> Origin:
@@ -110,11 +119,24 @@ def is_dummy_sequence(element: Element) -> bool:
             if inner.items is not None:
                 if not is_dummy_sequence(inner):
                     return False
-            elif inner.tag == _CODE_VALUE and _DUMMY_CODE.fullmatch(inner.value.strip(b" \0")):
-                continue
-            elif inner.value and not results.is_dummy_value(inner.vr, inner.value.strip(b" \0")):
+            elif inner.value and not _is_dummy_in_item(inner):
                 return False
     return not element.value or element.items is not None
+
+
+def _is_dummy_in_item(element: Element) -> bool:
+    """Tell whether a value in a dummy item is a dummy, a code, or a term known to be safe."""
+    value = element.value.strip(b" \0")
+    if element.tag == _CODE_VALUE:
+        return bool(_DUMMY_CODE.fullmatch(value))
+    if element.tag == _SCHEME:
+        return bool(_DUMMY_SCHEME.fullmatch(value))
+    if element.vr == "CS":
+        return bool(_DEFINED_TERM.fullmatch(value))
+    if results.is_dummy_value(element.vr, value):
+        return True
+    found = words.words(value.decode("latin_1"))
+    return element.vr in TEXT and not any(standing(word) is Standing.UNKNOWN for word in found)
 
 
 def check_absent(
@@ -129,6 +151,8 @@ def check_absent(
     if _may_go(walk, rule, element, before):
         actions = (*actions, Action.X)
     kind = walk.type_of(where, element.tag)
+    if Action.K in rule.actions and Action.X in actions and element.tag >> 24 != _OVERLAYS:
+        walk.report(Severity.NOTE, where, element.tag, _GONE_FOR_A_REASON)
     if Action.X not in actions:
         walk.report(
             Severity.INVALID,
@@ -173,7 +197,8 @@ def says_secret(walk: Walk, element: Element, declared: tuple[str, ...]) -> bool
 def _cleans_to_nothing(walk: Walk, element: Element, before: tuple[str, ...]) -> bool:
     """Tell whether cleaning may leave nothing of a value."""
     if element.vr not in _TEMPORAL:
-        return element.vr != "UI" and element.items is None
+        opaque = element.vr in _OPAQUE and not is_private(element.tag)
+        return opaque or element.vr in TEXT or element.vr == "CS"
     gone = element._replace(value=b"")
     return results.is_unparsable(Pair(element, gone, before, before)) or not walk.patient.days
 

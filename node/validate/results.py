@@ -30,8 +30,10 @@ _DUMMIES = {
     "UI": re.compile(rb"2\.25\.\d{1,39}|1\.2\.840\.10008\.[\d.]+"),
     "UR": re.compile(rb"[a-z]+:[a-z/.-]*\.invalid/?|urn:[a-z:-]+"),
 }
-#: A dummy text has no digit, so that it can be no number, date or digest of anything.
-_DUMMY_TEXT = re.compile(rb"[A-Za-z][A-Za-z ._^=-]{0,63}")
+#: A dummy text says nothing but that something is missing: no digits, no words of its own.
+_DUMMY_TEXT = re.compile(
+    rb"(?i)(anonymized|anonymous|dummy|finding|none|removed|unknown|unspecified)"
+)
 #: VRs whose dummy may be a document; its words are searched like any other's.
 _BYTES = frozenset({"OB", "OW", "UN"})
 _MAX_DUMMY_DOCUMENT = 16384  # bytes
@@ -107,13 +109,15 @@ def is_remapped(pair: Pair, patient: Patient) -> bool:
 
 def is_empty(element: Element) -> bool:
     """Z: nothing is left."""
-    return not element.items if element.items is not None else not element.value.strip(b" \0")
+    if element.items is not None:
+        return not element.items
+    return not (element.value if element.vr in NUMBERS else element.value.strip(b" \0"))
 
 
 def is_dummy(pair: Pair) -> bool:
-    """D (and Z where a value is needed): a value that is a dummy for everyone."""
+    """D (and Z where a value is needed): a dummy for everyone, and not what was there before."""
     after = pair.output.value.strip(b" \0")
-    return is_dummy_value(pair.output.vr, after)
+    return is_dummy_value(pair.output.vr, after) and after != pair.source.value.strip(b" \0")
 
 
 def is_dummy_value(vr: str, value: bytes) -> bool:

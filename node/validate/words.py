@@ -7,7 +7,7 @@ digits. A hyphenated or spaced value is also one long word. Then
   is hardly chance. From 5 characters on it is also searched inside longer words and in raw bytes;
 - a **weak** word is shorter, from 2 characters on: looked for as a whole word only, never enough to
   hold a study ("CT", "Li", "12");
-- one character says nothing and is not searched for.
+- one character says nothing and is not searched for; nor do words that mean nobody ("unknown").
 
 A date is found in its usual spellings (20200704, 2020-07-04, 4.7.2020, 04/07/20, 4 July 2020,
 July 4, 2020; with day and month either way round), never as a bare year.
@@ -21,6 +21,11 @@ from functools import lru_cache
 
 from node.validate import charset
 
+#: Written where a name or ID is wanted and nobody is meant.
+PLACEHOLDERS = frozenset(
+    ("unknown", "anonymous", "anonymized", "anonymised", "anonymize", "deidentified", "removed",
+     "unspecified", "undefined", "none", "null", "http", "https", "www")
+)  # fmt: skip
 STRONG_LENGTH, SUBSTRING_LENGTH, WEAK_LENGTH = 4, 5, 2
 _WORD = re.compile(r"[^\W_]+")
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
@@ -75,7 +80,7 @@ def secret_words(text: str) -> frozenset[str]:
         joined = "".join(_WORD.findall(fold(component)))
         if len(joined) >= WEAK_LENGTH:
             found.add(joined)
-    return frozenset(found)
+    return frozenset(found - PLACEHOLDERS)
 
 
 def is_strong(word: str) -> bool:
