@@ -33,9 +33,10 @@ def read_meta(source: Source) -> tuple[str, int]:
     offset = _PREAMBLE + 4 if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM" else 0
     transfer_syntax = ""
     while head[offset : offset + 2] == b"\x02\x00":
-        tag, vr = tag_of(head[offset:][:4]), head[offset + 4 : offset + 6]
+        vr = head[offset + 4 : offset + 6]
         if not _VR.fullmatch(vr):
             raise Quarantined("its File Meta is not understood")
+        tag = tag_of(head[offset : offset + 4])
         wide = vr.decode() in LONG_VRS
         start = offset + (12 if wide else 8)
         length = int.from_bytes(head[start - 4 if wide else start - 2 : start], "little")

@@ -11,14 +11,23 @@ import zlib
 from struct import Struct
 from struct import error as StructError  # noqa: N812 -- it is a class
 
+import numpy as np
 from pydicom.datadict import dictionary_VR
 
-from node.deid.element import DEEPEST, LONG_VRS, MOST_ELEMENTS, SHORT_VRS, UNDEFINED
+from node.deid.element import (
+    DEEPEST,
+    LONG_VRS,
+    MOST_ELEMENTS,
+    PIXEL_DATA,
+    SHORT_VRS,
+    UNDEFINED,
+)
 from node.deid.outcome import Quarantined
 from node.deid.source import Source
 
 _LARGEST = 1024 * 1024 * 1024
 _CHUNK = 1024 * 1024
+_BITS_ALLOCATED = 0x00280100
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 #: Width of the numbers in a value, by VR (PS3.5 7.3): big endian is swapped by it.
 _WIDTHS = {
@@ -108,12 +117,14 @@ class _Transcoder:
                 raise Quarantined("an attribute stands twice in a data set")
             vr, start, length = self.header(tag, position)
             value, position = self.value(vr, tag, start, length, depth)
+            if self.big and tag == PIXEL_DATA and vr == "OW":
+                value = _rejoined(value, found.get(_BITS_ALLOCATED, b""))
             if position > end:
                 raise Quarantined("the file ends within an element")
             found[tag] = self.encode(tag, vr, value)
             if len(found) > MOST_ELEMENTS:
                 raise Quarantined("a data set has more elements than any real one")
-            if tag == 0x7FE00010 and depth == 0:  # noqa: PLR2004 -- what follows is never written
+            if tag == PIXEL_DATA and depth == 0:  # what follows is never written
                 break
         return b"".join(found[tag] for tag in sorted(found)), position
 
@@ -129,7 +140,7 @@ class _Transcoder:
 
     def value(self, vr: str, tag: int, start: int, length: int, depth: int) -> tuple[bytes, int]:
         if vr == "SQ" or length == UNDEFINED:
-            if vr not in ("SQ", "UN") or tag == 0x7FE00010:  # noqa: PLR2004 -- Pixel Data
+            if vr not in ("SQ", "UN") or tag == PIXEL_DATA:
                 raise Quarantined("an element that is no sequence has an undefined length")
             end = len(self.buffer) if length == UNDEFINED else start + length
             if vr == "UN" and not self.implicit:
@@ -182,6 +193,14 @@ class _Transcoder:
         if vr in LONG_VRS:
             return head + vr.encode() + b"\0\0" + length.to_bytes(4, "little") + value
         return head + vr.encode() + length.to_bytes(2, "little") + value
+
+
+def _rejoined(pixels: bytes, bits_allocated: bytes) -> bytes:
+    """Put pixels of 32 or 64 bits together again, of which the 16-bit words were swapped."""
+    words = int.from_bytes(bits_allocated[8:10], "little") // 16
+    if words not in (2, 4) or len(pixels) % (2 * words):
+        return pixels
+    return np.frombuffer(pixels, "<u2").reshape(-1, words)[:, ::-1].tobytes()
 
 
 def _vr_of(tag: int) -> str:
