@@ -138,8 +138,15 @@ class Door:
         """Adopt what arrived, let the quiet time pass, and tick until nothing moves."""
         tick(self.run)
         self.clock.time += seconds
+        still = 0
+        before: Any = None
         for _ in range(60):
+            if still == 3:
+                break
             tick(self.run)
+            now = (self.studies(), len(self.pool.started), self.releases())
+            still = still + 1 if now == before else 0
+            before = now
 
     def decide(self, kind: str, study_id: str, **facts: Any) -> None:
         """Write a decision as the command line does."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import stat
 
+import pytest
+
 from node.outbox.manifest import read_manifest
-from node.process.adoption import BATCH
+from node.process import adoption, role
 from tests.factories import instance_uid, make_instance
 from tests.process import scripted
 from tests.process.conftest import Door
@@ -86,17 +88,21 @@ def test_the_timeline_tells_what_happened_and_nothing_of_the_patient(door: Door)
     assert door.study().reason == ""
 
 
-def test_more_files_than_a_batch_are_adopted_before_the_study_completes(door: Door) -> None:
+def test_more_files_than_a_batch_are_adopted_before_the_study_completes(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A backlog is one generation: a study does not complete while its files still lie unread."""
+    monkeypatch.setattr(adoption, "BATCH", 20)
+    monkeypatch.setattr(role, "BATCH", 20)
     dataset = make_instance(rows=1)
-    for number in range(1, BATCH + 3):
+    for number in range(1, 23):
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
         door.arrive(dataset)
     door.tick()
-    assert door.study().received == BATCH
+    assert door.study().received == 20
     door.clock.time += 100
     door.settle()
-    assert (door.study().generations, door.study().released) == (1, BATCH + 2)
+    assert (door.study().generations, door.study().released) == (1, 22)
 
 
 def test_conservation_balances_at_every_tick(door: Door) -> None:
