@@ -39,7 +39,7 @@ EVENTS = frozenset(
         "delivery_deferred", "delivery_refused", "study_delivered", "study_committed",
         "delivery_abandoned", "delivery_withdrawn", "destination_paused", "destination_resumed",
         # web
-        "page_served",
+        "page_served", "sign_in_refused",
     }
 )  # fmt: skip
 
@@ -70,6 +70,17 @@ def exception_facts(error: BaseException) -> dict[str, Any]:
     return {"exception": type(error).__qualname__, "stack": frames}
 
 
+def _at_least(threshold: int) -> structlog.types.Processor:
+    def drop_below(
+        _logger: Any, _method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        if logging.getLevelNamesMapping()[event["level"].upper()] < threshold:
+            raise structlog.DropEvent
+        return event
+
+    return drop_below
+
+
 def _stack_in_lines(
     _logger: Any, _method: str, event: structlog.types.EventDict
 ) -> structlog.types.EventDict:
@@ -79,11 +90,18 @@ def _stack_in_lines(
     return event
 
 
-def set_up_logging(fmt: Literal["json", "console"], level: str, role: str) -> None:
+def set_up_logging(
+    fmt: Literal["json", "console"],
+    level: str,
+    role: str,
+    audit: structlog.types.Processor | None = None,
+) -> None:
     """Send structlog's events of this process to stderr, and silence what others would log.
 
     pydicom and pynetdicom quote values in their messages, so nothing of theirs is let through.
+    `audit` sees every event of level info and above, whatever `level` lets through to stderr.
     """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     renderers: list[structlog.types.Processor] = (
         [structlog.processors.JSONRenderer()]
         if fmt == "json"
@@ -95,10 +113,11 @@ def set_up_logging(fmt: Literal["json", "console"], level: str, role: str) -> No
             _only_known_events,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([audit, _at_least(threshold)] if audit else []),
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
+            min(threshold, logging.INFO) if audit else threshold
         ),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

@@ -10,6 +10,7 @@ import click
 import structlog
 
 from node import observe
+from node.audit import Trail
 from node.cli.options import FAILED, config_option, leave, read_config_and_files
 from node.cli.preflight import ALL_ROLES
 from node.config import NodeConfig, find_config
@@ -62,7 +63,9 @@ def web(config_path: Path | None) -> None:
 
 def _run_role(name: str, config_path: Path | None) -> None:
     config = read_config_and_files(config_path, (name,))
-    observe.set_up_logging(config.log.format, config.log.level, name)
+    zone = config.outbox_dir if name == "forward" else config.inbox_dir
+    trail = Trail(zone / "audit" / f"{name}.jsonl")
+    observe.set_up_logging(config.log.format, config.log.level, name, audit=trail)
     observe.name_process(name)
     sys.exit(_guarded(name, config))
 

@@ -42,6 +42,11 @@ class Inbox:
         return self.root / "db" / "index.sqlite3"
 
     @property
+    def audit(self) -> Path:
+        """The audit trail: one file per writer (node.audit)."""
+        return self.root / "audit"
+
+    @property
     def locks(self) -> Path:
         """One lock file per role of this zone, held while the role lives."""
         return self.root / "locks"
@@ -50,6 +55,6 @@ class Inbox:
         """Make the folders that are missing, closed to others."""
         for folder in (
             self.root, self.spool, self.arrived, self.studies, self.decisions, self.locks,
-            self.database.parent,
+            self.audit, self.database.parent,
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True, mode=0o770)

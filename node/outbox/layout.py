@@ -43,6 +43,11 @@ class Outbox:
         return self.root / "db" / "ledger.sqlite3"
 
     @property
+    def audit(self) -> Path:
+        """The audit trail: one file per writer (node.audit)."""
+        return self.root / "audit"
+
+    @property
     def locks(self) -> Path:
         """The lock file of `forward`, held while it lives."""
         return self.root / "locks"
@@ -66,6 +71,6 @@ class Outbox:
         """Make the folders that are missing, closed to others."""
         for folder in (
             self.root, self.staging, self.releases, self.receipts, self.withdrawals,
-            self.decisions, self.locks, self.database.parent,
+            self.decisions, self.locks, self.audit, self.database.parent,
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True, mode=0o770)
