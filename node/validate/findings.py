@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+#: An item's or frame's number.
+_INDEX = re.compile(r"\[\d+\]|(?<=Frame )\d+")
 
 
 class Severity(StrEnum):
@@ -81,6 +86,21 @@ class Verdict:
     def excludes(self) -> bool:
         """Tell whether the profile leaves this instance out."""
         return any(finding.severity is Severity.EXCLUDE for finding in self.findings)
+
+
+def gathered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Say once what is found alike in many items or frames: the first place, and how many more."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in dict.fromkeys(findings):
+        place = _INDEX.sub("", finding.path)
+        key = (finding.check, finding.severity, place, _INDEX.sub("", finding.explanation))
+        alike.setdefault(key, []).append(finding)
+    return tuple(
+        first
+        if not others
+        else replace(first, explanation=f"{first.explanation} (and {len(others)} places like it)")
+        for first, *others in alike.values()
+    )
 
 
 def tag_path(parent: str, tag: int, item: int | None = None) -> str:

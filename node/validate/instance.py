@@ -10,7 +10,7 @@ from pathlib import Path
 from node.profile.actions import Option
 from node.profile.recipe import Recipe
 from node.validate import charset, pseudonyms, reader, special
-from node.validate.findings import Finding, InstanceFacts, Severity, Verdict
+from node.validate.findings import Finding, InstanceFacts, Severity, Verdict, gathered
 from node.validate.markers import check_markers
 from node.validate.pixels import check_pixels, is_transcoded
 from node.validate.reader import Item, Parsed, Unreadable
@@ -55,8 +55,7 @@ def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
     case = _open_case(original, recipe)
     findings = [*excluding, *_check(original, result, recipe, case)]
     findings += check_pixels(original, result, source, output)
-    unique = tuple(dict.fromkeys(findings))
-    return Verdict(unique, digest, size, _facts(result, case.patient.days))
+    return Verdict(gathered(findings), digest, size, _facts(result, case.patient.days))
 
 
 def _unreadable(which: str, why: Unreadable) -> Finding:

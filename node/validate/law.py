@@ -94,7 +94,7 @@ def _origin_of_cleaned(walk: Walk, pair: Pair) -> Origin:
     if vr == "UI":
         remapped = results.is_remapped(pair, walk.patient)
         return Origin.PROVEN if remapped else kept if _RETAINS_UIDS in options else Origin.STRAY
-    if vr in TEXT or vr == "CS":
+    if vr in TEXT or (vr == "CS" and not is_private(pair.output.tag)):
         cleaned = results.is_cleaned(pair, walk.secrets.patient_words)
         return Origin.WRITTEN if cleaned else Origin.STRAY
     if vr in _OPAQUE and not is_private(pair.output.tag):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from node.profile.actions import Rule, rule
 from node.profile.profile import Profile
-from node.validate.reader import Item
+from node.profile.tables import safe_private
+from node.validate.reader import Element, Item
 
 #: A private element whose item names no creator for its block: nobody can say what it is.
 UNOWNED = rule("X", "structural")
@@ -28,6 +29,15 @@ def creator_of(item: Item, tag: int) -> str:
     """Give the creator of the block that an element is in; empty if its item names none."""
     block = tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8
     return item.value(block).decode("latin_1").strip(" \0")
+
+
+def with_known_vr(item: Item, element: Element) -> Element:
+    """Give a private element that came as UN the VR that Table E.3.10-1 states for it."""
+    if element.vr != "UN" or element.items is not None or not is_private(element.tag):
+        return element
+    key = (element.tag >> 16, creator_of(item, element.tag), element.tag & 0xFF)
+    vr = safe_private().get(key, "").split("/")[0]
+    return element._replace(vr=vr) if vr and vr != "SQ" else element
 
 
 def rule_of(profile: Profile, item: Item, tag: int, vr: str) -> Rule:

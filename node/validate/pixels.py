@@ -22,8 +22,8 @@ _ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x002
 _HIGH_BIT, _SIGNED = 0x00280102, 0x00280103
 _FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
 _NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, "1.2.840.10008.1.2.1.99"})
-#: Bytes that Big Endian turns round, by VR.
-_SWAPS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8}
+#: Bytes that Big Endian turns round, by VR other than OW.
+_SWAPS = {"OF": 4, "OL": 4, "OD": 8}
 _CHUNK = 1 << 16  # bytes: two of them stay in the cache
 
 
@@ -100,18 +100,32 @@ def _check_native(
     if before.length < length:
         yield _invalid("Pixel data is longer than the original's.")
         return
-    width = _SWAPS.get(before.vr, 1) if source.big_endian else 1
-    length = min(length + -length % width, before.length, after.length)
+    widths = _swap_widths(source, before) if source.big_endian else (1,)
+    length = min(length + -length % widths[-1], before.length, after.length)
+    if not any(_is_same(source, output, before, after, length, width) for width in widths):
+        yield _invalid("Pixel data is not the original's.")
+
+
+def _swap_widths(source: Parsed, before: Element) -> tuple[int, ...]:
+    """Give how many bytes Big Endian turns round: for OW words of 16 bits, or whole samples."""
+    if before.vr == "OW":
+        return (2, max(2, number(source, _ALLOCATED) // 8))
+    return (_SWAPS.get(before.vr, 1),)
+
+
+def _is_same(
+    source: Parsed, output: Parsed, before: Element, after: Element, length: int, width: int
+) -> bool:
     a, b = before.start, after.start
     data, twin = source.data, output.data
     for at in range(0, length, _CHUNK):
         size = min(_CHUNK, length - at)
         was, now = data[a + at : a + at + size], twin[b + at : b + at + size]
-        if was != now and (width > 1 or not _is_masked(output, was, now)):
-            if width > 1 and _swapped(was, width) == now:
-                continue
-            yield _invalid("Pixel data is not the original's.")
-            return
+        if width > 1:
+            was = _swapped(was, width)
+        if was != now and not _is_masked(output, was, now):
+            return False
+    return True
 
 
 def _swapped(value: bytes, width: int) -> bytes:

@@ -5,7 +5,8 @@ data elements, 7.5 sequences, A.4 encapsulation) and PS3.10 (7.1 File Meta). Wha
 it refuses (`Unreadable`); what is readable but not as PS3.5 wants it is noted in `Parsed.oddities`,
 which an original may have and an output may not.
 
-Values are given as they lie in the file. Pixel data is never loaded: the element says where it is.
+A public attribute that came as UN gets its VR from the dictionary (PS3.5 6.2.2). Values are given
+as they lie in the file. Pixel data is never loaded: the element says where it is.
 """
 
 from __future__ import annotations
@@ -271,7 +272,8 @@ def _read_nested(
             except Unreadable:
                 continue
             return Element(tag, vr, data[start : start + length], start, length, items)
-    return Element(tag, vr, data[start : start + length], start, length)
+    known = _implicit_vr(tag)
+    return Element(tag, known if known != "SQ" else vr, data[start : start + length], start, length)
 
 
 def _looks_like_items(data: Buffer, start: int, length: int) -> bool:

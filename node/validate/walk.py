@@ -13,7 +13,7 @@ from node.profile.iod import type_of
 from node.profile.recipe import Recipe
 from node.validate import charset, content, law, special
 from node.validate.findings import Finding, Severity
-from node.validate.lawbook import creator_of, is_creator, is_private, rule_of
+from node.validate.lawbook import creator_of, is_creator, is_private, rule_of, with_known_vr
 from node.validate.places import Origin, Place, Where, path
 from node.validate.reader import BULK, Element, Item
 from node.validate.results import Pair, Patient, is_lawful_vr
@@ -89,6 +89,7 @@ def walk_items(walk: Walk, level: Level) -> None:
         if tag not in output.by_tag or is_private(tag):
             if is_creator(tag) or id(element) in twin_ids or tag in BULK:
                 continue
+            element = with_known_vr(source, element)  # noqa: PLW2901 -- the same, better known
             rule = rule_of(walk.recipe.profile, source, tag, element.vr)
             law.check_absent(walk, _with_concept(level, rule, tag), element, where, level.before)
 
@@ -226,6 +227,7 @@ def _walk_private(walk: Walk, level: Level, element: Element, twins: dict[int, E
         walk.report(Severity.INVALID, where, tag, "A private attribute that the original lacks.")
         add_all_places(walk, Origin.STRAY, element, where, level.after)
     else:
+        twin, element = with_known_vr(level.source, twin), with_known_vr(level.output, element)
         _walk_pair(walk, level, rule, twin, element)
 
 
