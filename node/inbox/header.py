@@ -1,8 +1,7 @@
 """What the first elements of a received file say: which study, whose, how encoded.
 
-A walk over top-level elements up to Series Instance UID (0020,000E), bounded in elements and in
-inflated bytes, that never recurses and never builds a dataset. `receive` asks it before it answers
-0x0000, `process` when it adopts a file. Encodings: PS3.5 7.1 and 7.5, PS3.10 7.1, PS3.5 Annex A.
+Read up to Series Instance UID (0020,000E), bounded in elements and in inflated bytes. `receive`
+asks before it answers 0x0000, `process` when it adopts a file. PS3.10 7.1 and PS3.5 Annex A.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+
+from node.inbox.element_walk import LONG_HEADER, WINDOW, ElementWalk, ReadAt
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -29,23 +29,9 @@ _WANTED = frozenset(
 )
 _META_WANTED = frozenset({META_SYNTAX, META_CALLING, META_CALLED})
 
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_UNDEFINED = 0xFFFFFFFF
-_LONG_VR = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 7.1.2
-_SHORT_VR = frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-)  # PS3.5 7.1.2
-
-_WINDOW = 65536
-_SHORT_HEADER, _LONG_HEADER = 8, 12  # PS3.5 7.1.2
-_MAX_ELEMENTS = 100_000
-_MAX_VALUE = 4096
 _MAX_INFLATED = 4 * 1024 * 1024
 _PREFIX = 132  # 128 bytes of preamble and "DICM" (PS3.10 7.1)
 _UID = re.compile(r"[0-9.]{1,64}")
-
-#: `read_at(offset, length)` gives at most that many bytes of the source, less only at its end.
-ReadAt = Callable[[int, int], bytes]
 
 
 class Unreadable(Exception):  # noqa: N818 -- a fact about the file
@@ -109,7 +95,7 @@ def _slices_of(data: bytes) -> ReadAt:
 def _read(read_at: ReadAt, size: int) -> Header:
     if read_at(0, _PREFIX)[128:] != b"DICM":
         raise Unreadable("the file has no DICM prefix")
-    meta, dataset_offset, problem = _Walk(
+    meta, dataset_offset, problem = ElementWalk(
         read_at, _PREFIX, _end_of_meta(read_at, size), "<", implicit=False
     ).run(_META_WANTED, last=0x0002FFFF)
     syntax = _uid(meta.get(META_SYNTAX, b""))
@@ -118,8 +104,8 @@ def _read(read_at: ReadAt, size: int) -> Header:
         inflated, fault = _inflate(read_at, start)
         read_at, start, size = _slices_of(inflated), 0, len(inflated)
         problem = problem or fault
-    endian = ">" if syntax == BIG_ENDIAN else "<"
-    found, _, fault = _Walk(read_at, start, size, endian, implicit=syntax == IMPLICIT_LITTLE).run(
+    endian, implicit = ">" if syntax == BIG_ENDIAN else "<", syntax == IMPLICIT_LITTLE
+    found, _, fault = ElementWalk(read_at, start, size, endian, implicit=implicit).run(
         _WANTED, last=SERIES
     )
     problem = problem or fault
@@ -149,111 +135,11 @@ def _read(read_at: ReadAt, size: int) -> Header:
 
 def _end_of_meta(read_at: ReadAt, size: int) -> int:
     """Tell where File Meta ends, if it says so: what follows it may be in any encoding."""
-    first = read_at(_PREFIX, _LONG_HEADER)
-    if len(first) < _LONG_HEADER or not first.startswith(b"\x02\0\0\0UL\x04\0"):
+    first = read_at(_PREFIX, LONG_HEADER)
+    if len(first) < LONG_HEADER or not first.startswith(b"\x02\0\0\0UL\x04\0"):
         return size
-    end: int = _PREFIX + _LONG_HEADER + struct.unpack_from("<I", first, 8)[0]
+    end: int = _PREFIX + LONG_HEADER + struct.unpack_from("<I", first, 8)[0]
     return min(end, size)
-
-
-class _Walk:
-    """One pass over a run of elements, with a window of the source in memory."""
-
-    def __init__(
-        self, read_at: ReadAt, start: int, size: int, endian: str, *, implicit: bool
-    ) -> None:
-        self.read_at, self.size = read_at, size
-        self.base, self.pos, self.data = start, 0, read_at(start, _WINDOW)
-        self.tag_of = struct.Struct(endian + "HH").unpack_from
-        self.u16 = struct.Struct(endian + "H").unpack_from
-        self.u32 = struct.Struct(endian + "I").unpack_from
-        # Undefined lengths that are open: (tag that ends it, encoding outside it).
-        self.open: list[tuple[int, bool]] = []
-        self.implicit = implicit
-
-    def run(self, wanted: frozenset[int], last: int) -> tuple[dict[int, bytes], int, str]:
-        """Give the wanted values at top level, where `last` was passed, and what went wrong."""
-        found: dict[int, bytes] = {}
-        previous = 0
-        for _ in range(_MAX_ELEMENTS):
-            at = self.base + self.pos
-            if at >= self.size:
-                return found, at, "a sequence does not end" if self.open else ""
-            if self.pos + _LONG_HEADER > len(self.data):
-                self._refill()
-            if len(self.data) - self.pos < _SHORT_HEADER:
-                return found, at, "the file ends inside an element"
-            group, element = self.tag_of(self.data, self.pos)
-            tag = group << 16 | element
-            if not self.open:
-                if tag > last:
-                    return found, at, ""
-                if tag <= previous:
-                    return found, at, "elements are not in ascending order"
-                previous = tag
-            fault = self._element(tag, found if tag in wanted else None)
-            if fault:
-                return found, at, fault
-        return found, self.base + self.pos, "there are too many elements before the Study"
-
-    def _refill(self) -> None:
-        self.base += self.pos
-        self.pos = 0
-        self.data = self.read_at(self.base, _WINDOW)
-
-    def _element(self, tag: int, found: dict[int, bytes] | None) -> str:
-        """Step over one element, keeping its value if asked; say what is wrong with it."""
-        data, pos = self.data, self.pos
-        if tag >> 16 == _ITEM >> 16:
-            return self._item(tag, self.u32(data, pos + 4)[0])
-        implicit_inside = self.implicit
-        if self.implicit:
-            header, length = _SHORT_HEADER, self.u32(data, pos + 4)[0]
-        else:
-            vr = data[pos + 4 : pos + 6]
-            if vr in _SHORT_VR:
-                header, length = _SHORT_HEADER, self.u16(data, pos + 6)[0]
-            elif vr not in _LONG_VR:
-                return "an element has an unknown VR"
-            elif len(data) - pos < _LONG_HEADER:
-                return "the file ends inside an element"
-            else:
-                header, length = _LONG_HEADER, self.u32(data, pos + 8)[0]
-                # PS3.5 6.2.2: what stands in a UN of undefined length is Implicit VR.
-                implicit_inside = vr == b"UN"
-        self.pos = pos + header
-        if length == _UNDEFINED:
-            self.open.append((_SEQUENCE_END, self.implicit))
-            self.implicit = implicit_inside
-            return ""
-        return self._value(tag, length, found)
-
-    def _item(self, tag: int, length: int) -> str:
-        """Step over an item's or a delimiter's header; a closed item is stepped over whole."""
-        self.pos += _SHORT_HEADER
-        if tag == _ITEM:
-            if not self.open:
-                return "an item stands outside a sequence"
-            if length != _UNDEFINED:
-                return self._value(tag, length, None)
-            self.open.append((_ITEM_END, self.implicit))
-            return ""
-        if not self.open or self.open[-1][0] != tag:
-            return "a delimiter stands where nothing is open"
-        _, self.implicit = self.open.pop()
-        return ""
-
-    def _value(self, tag: int, length: int, found: dict[int, bytes] | None) -> str:
-        if self.base + self.pos + length > self.size:
-            return "a value reaches past the end of the file"
-        if found is not None and not self.open:
-            if length > _MAX_VALUE:
-                return "an identifying value is too long"
-            if self.pos + length > len(self.data):
-                self._refill()
-            found[tag] = self.data[self.pos : self.pos + length]
-        self.pos += length
-        return ""
 
 
 def _inflate(read_at: ReadAt, start: int) -> tuple[bytes, str]:
@@ -263,7 +149,7 @@ def _inflate(read_at: ReadAt, start: int) -> tuple[bytes, str]:
     offset = start
     try:
         while len(out) < _MAX_INFLATED and not inflater.eof:
-            chunk = read_at(offset, _WINDOW)
+            chunk = read_at(offset, WINDOW)
             if not chunk:
                 return bytes(out), "the deflated dataset is truncated"
             offset += len(chunk)

@@ -1,0 +1,125 @@
+"""A walk over encoded elements, from window to window: no recursion, no dataset, a bound on all.
+
+What is wrong is told in words that quote no value. Encodings: PS3.5 7.1 (elements), 7.5 (items).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+_ITEM_GROUP = 0xFFFE
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_UNDEFINED = 0xFFFFFFFF
+_LONG_VR = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 7.1.2
+_SHORT_VR = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
+)  # PS3.5 7.1.2
+_SHORT_HEADER, LONG_HEADER = 8, 12  # PS3.5 7.1.2
+
+WINDOW = 65536
+_MAX_ELEMENTS = 100_000
+_MAX_VALUE = 4096
+
+#: `read_at(offset, length)` gives at most that many bytes of the source, less only at its end.
+ReadAt = Callable[[int, int], bytes]
+
+
+class ElementWalk:
+    """One pass over a run of elements, with a window of the source in memory."""
+
+    def __init__(
+        self, read_at: ReadAt, start: int, size: int, endian: str, *, implicit: bool
+    ) -> None:
+        self.read_at, self.size = read_at, size
+        self.base, self.pos, self.data = start, 0, read_at(start, WINDOW)
+        self.tag_of = struct.Struct(endian + "HH").unpack_from
+        self.u16 = struct.Struct(endian + "H").unpack_from
+        self.u32 = struct.Struct(endian + "I").unpack_from
+        # Undefined lengths that are open: (tag that ends it, encoding outside it).
+        self.open: list[tuple[int, bool]] = []
+        self.implicit = implicit
+
+    def run(self, wanted: frozenset[int], last: int) -> tuple[dict[int, bytes], int, str]:
+        """Give the wanted values at top level, where `last` was passed, and what went wrong."""
+        found: dict[int, bytes] = {}
+        previous = 0
+        for _ in range(_MAX_ELEMENTS):
+            at = self.base + self.pos
+            if at >= self.size:
+                return found, at, "a sequence does not end" if self.open else ""
+            if self.pos + LONG_HEADER > len(self.data):
+                self._refill()
+            if len(self.data) - self.pos < _SHORT_HEADER:
+                return found, at, "the file ends inside an element"
+            group, element = self.tag_of(self.data, self.pos)
+            tag = group << 16 | element
+            if not self.open and group != _ITEM_GROUP:
+                if tag > last:
+                    return found, at, ""
+                if tag <= previous:
+                    return found, at, "elements are not in ascending order"
+                previous = tag
+            fault = self._element(tag, found if tag in wanted else None)
+            if fault:
+                return found, at, fault
+        return found, self.base + self.pos, "there are too many elements before the Study"
+
+    def _refill(self) -> None:
+        self.base += self.pos
+        self.pos = 0
+        self.data = self.read_at(self.base, WINDOW)
+
+    def _element(self, tag: int, found: dict[int, bytes] | None) -> str:
+        """Step over one element, keeping its value if asked; say what is wrong with it."""
+        data, pos = self.data, self.pos
+        if tag >> 16 == _ITEM_GROUP:
+            return self._item(tag, self.u32(data, pos + 4)[0])
+        implicit_inside = self.implicit
+        if self.implicit:
+            header, length = _SHORT_HEADER, self.u32(data, pos + 4)[0]
+        else:
+            vr = data[pos + 4 : pos + 6]
+            if vr in _SHORT_VR:
+                header, length = _SHORT_HEADER, self.u16(data, pos + 6)[0]
+            elif vr not in _LONG_VR:
+                return "an element has an unknown VR"
+            elif len(data) - pos < LONG_HEADER:
+                return "the file ends inside an element"
+            else:
+                header, length = LONG_HEADER, self.u32(data, pos + 8)[0]
+                # PS3.5 6.2.2: what stands in a UN of undefined length is Implicit VR.
+                implicit_inside = vr == b"UN"
+        self.pos = pos + header
+        if length == _UNDEFINED:
+            self.open.append((_SEQUENCE_END, self.implicit))
+            self.implicit = implicit_inside
+            return ""
+        return self._value(tag, length, found)
+
+    def _item(self, tag: int, length: int) -> str:
+        """Step over an item's or a delimiter's header; a closed item is stepped over whole."""
+        self.pos += _SHORT_HEADER
+        if tag == _ITEM:
+            if not self.open:
+                return "an item stands outside a sequence"
+            if length != _UNDEFINED:
+                return self._value(tag, length, None)
+            self.open.append((_ITEM_END, self.implicit))
+            return ""
+        if not self.open or self.open[-1][0] != tag:
+            return "a delimiter stands where nothing is open"
+        _, self.implicit = self.open.pop()
+        return ""
+
+    def _value(self, tag: int, length: int, found: dict[int, bytes] | None) -> str:
+        if self.base + self.pos + length > self.size:
+            return "a value reaches past the end of the file"
+        if found is not None and not self.open:
+            if length > _MAX_VALUE:
+                return "an identifying value is too long"
+            if self.pos + length > len(self.data):
+                self._refill()
+            found[tag] = self.data[self.pos : self.pos + length]
+        self.pos += length
+        return ""
