@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.forward import dicom, folder
+from node.forward import dicom, folder, stow
 from node.forward.batch import Send
 
-SENDERS: dict[str, Send] = {"dicom": dicom.send, "folder": folder.send}
+SENDERS: dict[str, Send] = {"dicom": dicom.send, "folder": folder.send, "stow": stow.send}

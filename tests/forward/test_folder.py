@@ -10,10 +10,11 @@ from pydicom import dcmread
 
 from node.config import FolderDestination
 from node.forward import folder
-from node.forward.batch import Batch, Item, Reaction
+from node.forward.batch import Batch, Reaction
 from node.outbox.manifest import Manifest
 from node.outbox.states import DeliveryState
 from tests.forward.harness import World, make_world, tick_until
+from tests.forward.items import items_of
 from tests.forward.told import Told
 
 FILE_ID = re.compile(r"[A-Z0-9_]{1,8}")
@@ -32,17 +33,9 @@ def _files(world: World) -> list[Path]:
 
 
 def _batch(world: World, made: Manifest) -> Batch:
-    items = tuple(
-        Item(
-            number=number, path=world.outbox.releases / made.release / entry.file,
-            sop_class_uid=entry.sop_class_uid, sop_instance_uid=entry.sop_instance_uid,
-            transfer_syntax_uid=entry.transfer_syntax_uid, bytes=entry.bytes, sha256=entry.sha256,
-        )
-        for number, entry in enumerate(made.instances)
-    )  # fmt: skip
     (destination,) = world.config.effective_destinations
     assert isinstance(destination, FolderDestination)
-    return Batch(destination, items, 10.0)
+    return Batch(destination, items_of(world, made), 10.0)
 
 
 def test_files_arrive_whole_under_names_that_a_dicomdir_can_hold(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from node.forward.batch import Answer, Item
+from node.forward.batch import Answer, Ending, Item
 
 
 @dataclass(slots=True)
@@ -13,6 +13,7 @@ class Told:
     """A Report that remembers, and calls back on each piece sent."""
 
     answers: list[Answer] = field(default_factory=list)
+    ending: Ending = field(default_factory=Ending)
     on_sent: Callable[[], None] = lambda: None
 
     def begun(self, item: Item) -> None:

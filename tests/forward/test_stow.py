@@ -1,0 +1,207 @@
+"""A DICOMweb server as destination: what it answers per instance, and what we do about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.config import StowDestination
+from node.forward import source, stow
+from node.forward.batch import Batch, Reaction
+from node.outbox.states import DeliveryState
+from tests.forward.harness import World, make_world, tick_until
+from tests.forward.items import items_of
+from tests.forward.told import Told
+
+S = DeliveryState
+
+
+@dataclass(slots=True)
+class DicomWeb:
+    """A STOW-RS server that answers to order: a status, and the reason of a failure or warning."""
+
+    answers: deque[tuple[int, int]] = field(default_factory=deque)
+    held: list[bytes] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    connections: int = 0
+    url: str = ""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.pacs.connections += 1
+
+    def do_POST(self) -> None:
+        """Store, and answer as PS3.18 10.5.3 says."""
+        pacs: DicomWeb = self.server.pacs
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        boundary = self.headers["Content-Type"].rpartition("boundary=")[2].encode()
+        content = body.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n--" + boundary + b"--\r\n")
+        pacs.tokens.append(self.headers.get("Authorization", ""))
+        status, reason = pacs.answers.popleft() if pacs.answers else (200, 0)
+        if status == 0:
+            self.close_connection = True
+            return
+        said: dict[str, Any] = {}
+        reference = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}}
+        if status in (200, 202):
+            pacs.held.append(content)
+            if reason:
+                reference["00081196"] = {"vr": "US", "Value": [reason]}  # type: ignore[dict-item]
+            said = {"00081199": {"vr": "SQ", "Value": [reference]}}
+        elif reason:
+            reference["00081197"] = {"vr": "US", "Value": [reason]}  # type: ignore[dict-item]
+            said = {"00081198": {"vr": "SQ", "Value": [reference]}}
+        encoded = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def pacs() -> Iterator[DicomWeb]:
+    """Run a server."""
+    pacs = DicomWeb()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.pacs = pacs  # type: ignore[attr-defined]
+    pacs.url = f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield pacs
+    server.shutdown()
+    server.server_close()
+
+
+def _world(tmp_path: Path, pacs: DicomWeb, **wishes: str) -> World:
+    return make_world(tmp_path, [{"type": "stow", "name": "web", "url": pacs.url, **wishes}])
+
+
+def _send(world: World, instances: int = 1) -> Told:
+    made = world.release(instances=instances)
+    (destination,) = world.config.destinations
+    assert isinstance(destination, StowDestination)
+    told = Told()
+    batch = Batch(destination, items_of(world, made), 5.0)
+    told.ending = stow.send(batch, told, lambda: False)
+    return told
+
+
+def test_files_arrive_byte_for_byte(tmp_path: Path, pacs: DicomWeb) -> None:
+    """Whole files, header included, over one kept connection; a receipt follows."""
+    world = _world(tmp_path, pacs)
+    made = world.release(instances=3)
+    with world.forwarding() as forwarder:
+        tick_until(forwarder, lambda: bool(world.receipts()))
+    folder = world.outbox.releases / made.release
+    assert sorted(pacs.held) == sorted((folder / e.file).read_bytes() for e in made.instances)
+    assert pacs.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "reaction"),
+    [
+        (200, 0, Reaction.STORED), (202, 0xB000, Reaction.STORED),
+        (409, 0xA900, Reaction.REFUSE), (409, 0x0122, Reaction.REFUSE),
+        (409, 0xA700, Reaction.RETRY), (409, 0x0110, Reaction.RETRY),
+        (409, 0xC000, Reaction.THREE_TRIES), (409, 0x0124, Reaction.SUSPEND),
+        (409, 0x0111, Reaction.REFUSE), (400, 0, Reaction.THREE_TRIES),
+        (401, 0, Reaction.SUSPEND), (403, 0, Reaction.SUSPEND), (404, 0, Reaction.SUSPEND),
+        (415, 0, Reaction.REFUSE), (429, 0, Reaction.RETRY), (500, 0, Reaction.THREE_TRIES),
+        (503, 0, Reaction.RETRY), (302, 0, Reaction.THREE_TRIES), (0, 0, Reaction.RETRY),
+    ],
+)  # fmt: skip
+def test_each_answer_has_its_reaction(
+    tmp_path: Path, pacs: DicomWeb, status: int, reason: int, reaction: Reaction
+) -> None:
+    """The status line, and the failure or warning reason of the instance."""
+    pacs.answers = deque([(status, reason)])
+    told = _send(_world(tmp_path, pacs))
+    (answer,) = told.answers
+    assert answer.reaction is reaction
+    assert answer.unknown is (status == 0)
+    if reason:
+        assert f"{reason:04X}H" in answer.text
+
+
+def test_one_refused_instance_does_not_stop_the_others(tmp_path: Path, pacs: DicomWeb) -> None:
+    """Outcomes are per instance."""
+    pacs.answers = deque([(200, 0), (409, 0xA900), (200, 0)])
+    told = _send(_world(tmp_path, pacs), instances=3)
+    assert [answer.reaction for answer in told.answers] == [
+        Reaction.STORED, Reaction.REFUSE, Reaction.STORED,
+    ]  # fmt: skip
+
+
+def test_a_busy_server_is_left_alone_at_once(tmp_path: Path, pacs: DicomWeb) -> None:
+    """503 to the first of five: the other four are not offered."""
+    pacs.answers = deque([(503, 0)] * 5)
+    told = _send(_world(tmp_path, pacs), instances=5)
+    assert len(told.answers) == 1
+    assert told.ending.reaction is Reaction.RETRY
+
+
+def test_the_token_comes_from_its_file(tmp_path: Path, pacs: DicomWeb) -> None:
+    """A secret is never in the configuration; without its file nothing is sent."""
+    credential = tmp_path / "token"
+    world = _world(tmp_path / "world", pacs, credential=str(credential))
+    told = _send(world)
+    assert told.ending.reaction is Reaction.SUSPEND
+    assert pacs.tokens == []
+    credential.write_text("s3cret\n")
+    made = world.release(study=2)
+    del made
+    with world.forwarding() as forwarder:
+        tick_until(forwarder, lambda: bool(world.receipts()))
+    assert set(pacs.tokens) == {"Bearer s3cret"}
+
+
+def test_a_large_file_that_changes_under_way_is_not_stored(
+    tmp_path: Path, pacs: DicomWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The body ends before its length, so that the server cannot take it for whole."""
+    monkeypatch.setattr(source, "WHOLE_LIMIT", 100)
+    monkeypatch.setattr(source, "PIECE", 1024)
+    world = _world(tmp_path, pacs)
+    made = world.release(instances=1, rows=64)
+    (item,) = items_of(world, made)
+
+    def alter() -> None:
+        item.path.chmod(0o640)
+        with item.path.open("r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"\xff")
+
+    told = Told(on_sent=alter)
+    (destination,) = world.config.destinations
+    stow.send(Batch(destination, (item,), 5.0), told, lambda: False)
+    assert [answer.reaction for answer in told.answers] == [Reaction.REFUSE]
+    assert pacs.held == []
+
+
+def test_without_the_extra_a_person_is_told_what_to_install(
+    tmp_path: Path, pacs: DicomWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dicomweb-client is not among what everybody installs."""
+    monkeypatch.setitem(sys.modules, "dicomweb_client.session_utils", None)
+    told = _send(_world(tmp_path, pacs))
+    assert told.ending.reaction is Reaction.SUSPEND
+    assert "deid-node[stow]" in told.ending.text
