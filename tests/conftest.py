@@ -11,6 +11,8 @@ import pytest
 
 #: Where Debian puts Orthanc, which a plain user's PATH does not name.
 ORTHANC = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+#: Its DICOMweb plugin, a package of its own (orthanc-dicomweb); None where it is not installed.
+ORTHANC_DICOMWEB = next(Path("/usr/share/orthanc/plugins").glob("libOrthancDicomWeb.so"), None)
 CORPUS = os.environ.get("DEID_NODE_CORPUS", "")
 
 #: The files that pydicom brings along, odd and broken ones among them.
