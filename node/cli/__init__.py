@@ -28,6 +28,9 @@ COMMANDS = {
     "preview": "node.cli.files:preview",
     "profile": "node.cli.profiles:profile",
     "config": "node.cli.configuration:config",
+    "verify": "node.cli.verifying:verify",
+    "echo": "node.cli.echo:echo",
+    "find": "node.cli.finding:find",
     "keygen": "node.cli.configuration:keygen",
 }
 

@@ -1,0 +1,99 @@
+"""Check what is on disk against what was written about it. Reads only; every line is a fact."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+
+from node import audit
+from node.config import NodeConfig
+from node.inbox import views
+from node.inbox.layout import Inbox
+from node.inbox.tables import instance
+from node.outbox.chain import check_chain, links
+from node.outbox.layout import Outbox
+from node.outbox.manifest import Manifest
+from node.outbox.signing import SigningKeyError, load_public_key
+from node.status.read import arrived_names, reading_index
+
+WINDOW = 1024 * 1024
+
+
+def verify_node(config: NodeConfig) -> list[str]:
+    """Give a line for everything that is not as it was written; none if all is well.
+
+    Reads every released file. While the node runs, a line may be about what is just moving: look
+    again before acting on it.
+    """
+    return [
+        *_originals(config),
+        *_releases(Outbox(config.outbox_dir)),
+        *_trails(config),
+    ]
+
+
+def _originals(config: NodeConfig) -> Iterator[str]:
+    """Every row has its file and every file its row, and the counts are those of the rows."""
+    inbox = Inbox(config.inbox_dir)
+    files = {path.stem: path for path in inbox.studies.glob("*/*.dcm")}
+    with reading_index(config) as conn:
+        if conn is None:
+            if files:
+                yield f"{inbox.database}: there is no index, and {len(files)} originals need one"
+            return
+        counts = views.conservation(conn, 0)
+        if counts["received"] != sum(counts.values()) - counts["received"]:
+            yield "the counts of instances do not balance"
+        columns = instance.c
+        arrived = set(arrived_names(config))
+        for row in conn.execute(select(columns.id, columns.study, columns.purged, columns.bytes)):
+            path = files.pop(row.id, None)
+            if path is None and not row.purged and row.id not in arrived:
+                yield f"study {row.study}: the original of instance {row.id} is missing"
+            elif path is not None and path.parent.name != row.study:
+                yield f"study {row.study}: instance {row.id} lies with study {path.parent.name}"
+    for name, path in sorted(files.items()):
+        yield f"study {path.parent.name}: instance {name} has no row"
+
+
+def _releases(outbox: Outbox) -> Iterator[str]:
+    if not outbox.releases.is_dir() or not any(outbox.releases.iterdir()):
+        return
+    try:
+        key = load_public_key(outbox.public_key)
+    except SigningKeyError as error:
+        yield str(error)
+        return
+    yield from check_chain(outbox.releases, key)
+    for link in links(outbox.releases, key):
+        if link.manifest is not None:
+            yield from _files(outbox.releases / link.release, link.manifest)
+
+
+def _files(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Check that a release has all its files as the manifest says, or (purged) none."""
+    named = {entry.file: entry for entry in manifest.instances}
+    found = {path.name: path for path in folder.glob("*.dcm")}
+    for name in sorted(found.keys() - named.keys()):
+        yield f"release {folder.name}: {name} is in no manifest"
+    if not found:
+        return
+    for name, entry in named.items():
+        if name not in found:
+            yield f"release {folder.name}: {name} is missing"
+        elif _sha256(found[name]) != entry.sha256:
+            yield f"release {folder.name}: {name} is not the file that was released"
+
+
+def _trails(config: NodeConfig) -> Iterator[str]:
+    for zone in (Inbox(config.inbox_dir), Outbox(config.outbox_dir)):
+        for path in sorted(zone.audit.glob("*.jsonl")):
+            yield from (f"audit trail {problem}" for problem in audit.problems(path))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,135 @@
+"""`verify` notices, `find` answers and is audited, `echo` tells whether a destination is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import port_for
+import pytest
+from click.testing import CliRunner
+
+from node import audit
+from node.cli import deid_node
+from node.inbox.layout import Inbox
+from tests.cli.conftest import Node
+from tests.peers import research_pacs
+from tests.web.filled import INSTANCES, node_folder, study_id
+
+MakeNode = Callable[[int], Node]
+
+
+@pytest.fixture(name="sound")
+def _sound(node: MakeNode) -> Node:
+    """Give a node of two studies whose originals lie where they should."""
+    made = node(2)
+    inbox = Inbox(made.config.inbox_dir)
+    for number in range(2):
+        (inbox.studies / study_id(number)).mkdir()
+        for i in range(INSTANCES):
+            (inbox.studies / study_id(number) / f"assoc{number:05d}-{i + 1:06d}.dcm").touch()
+    audit.append(inbox.audit / "people.jsonl", "ada", "find", "2026-01-02T03:04:05+00:00")
+    return made
+
+
+def test_a_sound_node_has_no_problem(sound: Node) -> None:
+    """Exit 0."""
+    done = sound.cli("verify")
+    assert done.exit_code == 0, done.output
+    assert "as it was written" in done.output
+
+
+def _lose_an_original(node: Node) -> str:
+    (Inbox(node.config.inbox_dir).studies / study_id(0) / "assoc00000-000001.dcm").unlink()
+    return "is missing"
+
+
+def _find_a_stranger(node: Node) -> str:
+    (Inbox(node.config.inbox_dir).studies / study_id(0) / "stranger00-000001.dcm").touch()
+    return "has no row"
+
+
+def _forge_the_trail(node: Node) -> str:
+    path = Inbox(node.config.inbox_dir).audit / "people.jsonl"
+    path.write_text(path.read_text().replace('"previous": "0', '"previous": "1'))
+    return "audit trail people.jsonl line 1"
+
+
+@pytest.mark.parametrize("harm", [_lose_an_original, _find_a_stranger, _forge_the_trail])
+def test_what_is_not_as_it_was_written_is_told(sound: Node, harm: Callable[[Node], str]) -> None:
+    """Exit 1 and a line that says what and where."""
+    told = harm(sound)
+    done = sound.cli("verify")
+    assert done.exit_code == 1
+    assert told in done.output
+
+
+def ask(node: Node, question: str) -> tuple[int, str]:
+    """Run `find` with a question on stdin."""
+    done = CliRunner().invoke(deid_node, ["find", "-c", str(node.file)], input=question)
+    return done.exit_code, done.stdout
+
+
+@pytest.mark.parametrize("question", ["1.2.3.1.0\n", "  1.2.3.1.3  \n"])
+def test_a_study_is_found_by_what_people_know(node: MakeNode, question: str) -> None:
+    """By UID; one study, by its id."""
+    assert ask(node(3), question) == (0, f"{study_id(1)}\n")
+
+
+def test_a_patient_s_studies_are_found(node: MakeNode) -> None:
+    """By Patient ID: all of them."""
+    code, told = ask(node(3), "MRN000001\n")
+    assert (code, told.split()) == (0, [study_id(number) for number in range(3)])
+
+
+def test_asking_is_audited_and_the_question_is_not_written(
+    node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked and what was found."""
+    monkeypatch.setenv("SUDO_USER", "ada")
+    made = node(1)
+    ask(made, "MRN000001\n")
+    path = Inbox(made.config.inbox_dir).audit / "people.jsonl"
+    (entry,) = audit.read(path)
+    assert (entry.who, entry.what, entry.facts) == ("ada", "find", {"studies": [study_id(0)]})
+    assert "MRN" not in path.read_text()
+
+
+def test_a_question_nobody_can_answer_is_exit_1(node: MakeNode) -> None:
+    """Nothing found, or nothing asked."""
+    made = node(1)
+    assert ask(made, "nobody\n")[0] == 1
+    assert ask(made, "")[0] == 1
+
+
+def echo(folder: Path, port: int) -> tuple[int, str]:
+    """Run `echo research` on a configuration whose PACS is at this port."""
+    node_folder(folder)
+    file = folder / "node.toml"
+    file.write_text(file.read_text().replace("port = 104", f"port = {port}"))
+    done = CliRunner().invoke(deid_node, ["echo", "research", "-c", str(file)])
+    return done.exit_code, done.output
+
+
+def test_a_destination_that_is_there_answers(tmp_path: Path) -> None:
+    """C-ECHO over our own upper layer."""
+    with research_pacs(tmp_path / "pacs") as pacs:
+        code, told = echo(tmp_path, pacs.port)
+    assert code == 0, told
+    assert "RESEARCH" in told
+
+
+def test_a_destination_that_is_not_there_is_exit_1(tmp_path: Path) -> None:
+    """With its address."""
+    port = port_for.select_random()
+    code, told = echo(tmp_path, port)
+    assert code == 1
+    assert str(port) in told
+
+
+def test_a_destination_that_nobody_knows_is_exit_1(tmp_path: Path) -> None:
+    """With the names of those that are known."""
+    node_folder(tmp_path)
+    done = CliRunner().invoke(deid_node, ["echo", "nowhere", "-c", str(tmp_path / "node.toml")])
+    assert done.exit_code == 1
+    assert "research" in done.stderr
