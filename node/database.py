@@ -17,6 +17,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from node import failpoint
+
 BUSY_SECONDS = 10.0
 
 
@@ -101,6 +103,11 @@ def _engine(path: Path, *, readonly: bool) -> sa.Engine:
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    @sa.event.listens_for(engine, "commit")
+    def commit(_connection: sa.Connection) -> None:
+        if not readonly:
+            failpoint.reach("before commit in", path)
 
     return engine
 

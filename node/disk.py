@@ -13,6 +13,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from node import failpoint
+
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -24,6 +26,7 @@ class AlreadyLocked(Exception):  # noqa: N818 -- a fact, not an accident
 
 def create_exclusive(path: Path, mode: int = 0o600) -> int:
     """Create a file that must not exist and return its descriptor; no symlink is followed."""
+    failpoint.reach("before create", path)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, flags, mode)
 
@@ -37,11 +40,13 @@ def write(fd: int, content: bytes | bytearray | memoryview) -> None:
 
 def fsync(fd: int) -> None:
     """Make a file's bytes survive a power cut."""
+    failpoint.reach("before fsync", fd)
     os.fsync(fd)
 
 
 def fsync_dir(path: Path) -> None:
     """Make the names in a directory survive a power cut."""
+    failpoint.reach("before fsync of", path / "its names")
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -51,10 +56,12 @@ def fsync_dir(path: Path) -> None:
 
 def rename_noreplace(source: Path, target: Path) -> None:
     """Rename a file or a folder; FileExistsError if the target's name is taken."""
+    failpoint.reach("before rename to", target)
     result = _libc.renameat2(
         _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
     )
     if result == 0:
+        failpoint.reach("after rename to", target)
         return
     code = ctypes.get_errno()
     if code in (errno.EINVAL, errno.ENOSYS) and source.is_file():

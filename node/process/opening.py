@@ -13,7 +13,7 @@ from node.outbox.layout import Outbox
 from node.outbox.signing import ensure_signing_key
 from node.pool import default_slots
 from node.process.clock import load_anchor, read_anchor, save_anchor, start_clock
-from node.process.digests import digests_of
+from node.inbox.digests import digests_of
 from node.process.keys import settle_key
 from node.process.release import Chain
 from node.process.workplace import Workplace

@@ -18,7 +18,7 @@ from node.inbox.layout import Inbox
 from node.inbox.tables import event
 from node.outbox.layout import Outbox
 from node.process.clock import SteadyClock
-from node.process.digests import Digests
+from node.inbox.digests import Digests
 from node.profile.recipe import Recipe
 
 log = structlog.get_logger()
