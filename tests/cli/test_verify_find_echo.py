@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 from node import audit
 from node.cli import deid_node
 from node.inbox.layout import Inbox
+from node.outbox.layout import Outbox
 from tests.cli.conftest import Node
+from tests.outbox import releases
 from tests.peers import research_pacs
 from tests.web.filled import INSTANCES, node_folder, study_id
 
@@ -28,6 +31,9 @@ def _sound(node: MakeNode) -> Node:
         (inbox.studies / study_id(number)).mkdir()
         for i in range(INSTANCES):
             (inbox.studies / study_id(number) / f"assoc{number:05d}-{i + 1:06d}.dcm").touch()
+    outbox, key = releases.make_outbox(made.config.node.data_dir)
+    for number in (1, 2):
+        releases.make_release(outbox, key, study=number)
     audit.append(inbox.audit / "people.jsonl", "ada", "find", "2026-01-02T03:04:05+00:00")
     return made
 
@@ -55,7 +61,30 @@ def _forge_the_trail(node: Node) -> str:
     return "audit trail people.jsonl line 1"
 
 
-@pytest.mark.parametrize("harm", [_lose_an_original, _find_a_stranger, _forge_the_trail])
+def _alter_a_released_file(node: Node) -> str:
+    path = next(Outbox(node.config.outbox_dir).releases.glob("*/*.dcm"))
+    path.chmod(0o640)
+    path.write_bytes(path.read_bytes() + b"\0")
+    return "is not the file that was released"
+
+
+def _lose_a_released_file(node: Node) -> str:
+    next(Outbox(node.config.outbox_dir).releases.glob("*/*.dcm")).unlink()
+    return "is missing"
+
+
+def _lose_a_release(node: Node) -> str:
+    shutil.rmtree(Outbox(node.config.outbox_dir).releases / "study001-g1")
+    return "the release before it is missing"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _lose_an_original, _find_a_stranger, _forge_the_trail, _alter_a_released_file,
+        _lose_a_released_file, _lose_a_release,
+    ],
+)  # fmt: skip
 def test_what_is_not_as_it_was_written_is_told(sound: Node, harm: Callable[[Node], str]) -> None:
     """Exit 1 and a line that says what and where."""
     told = harm(sound)
