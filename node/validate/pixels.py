@@ -104,6 +104,8 @@ def _check_native(
     length = min(length + -length % widths[-1], before.length, after.length)
     if not any(_is_same(source, output, before, after, length, width) for width in widths):
         yield _invalid("Pixel data is not the original's.")
+    elif not _are_unused_bits_idle(output, after):
+        yield _invalid("Bits beyond Bits Stored hold something.", Severity.LEAK)
 
 
 def _swap_widths(source: Parsed, before: Element) -> tuple[int, ...]:
@@ -137,15 +139,42 @@ def _swapped(value: bytes, width: int) -> bytes:
     return bytes(swapped)
 
 
+def _stored_mask(output: Parsed) -> tuple[np.dtype[np.unsignedinteger], int] | None:
+    """Give a sample's type and the mask of its stored bits; None if all bits are stored."""
+    allocated, stored = number(output, _ALLOCATED), number(output, _STORED)
+    if allocated not in (8, 16) or not 0 < stored < allocated:
+        return None
+    low = max(number(output, _HIGH_BIT, stored - 1) - stored + 1, 0)
+    return np.dtype(f"<u{allocated // 8}"), ((1 << stored) - 1) << low
+
+
 def _is_masked(output: Parsed, was: bytes, now: bytes) -> bool:
     """Tell whether only bits outside the stored ones were cleared (overlays lay in them)."""
-    allocated, stored = number(output, _ALLOCATED), number(output, _STORED)
-    if allocated not in (8, 16) or stored >= allocated:
+    masked = _stored_mask(output)
+    if masked is None:
         return False
-    low = max(number(output, _HIGH_BIT, stored - 1) - stored + 1, 0)
-    mask = ((1 << stored) - 1) << low
-    kind = np.dtype(f"<u{allocated // 8}")
+    kind, mask = masked
     return np.array_equal(np.frombuffer(was, kind) & mask, np.frombuffer(now, kind))
+
+
+def _are_unused_bits_idle(output: Parsed, after: Element) -> bool:
+    """Tell whether the bits beyond Bits Stored are zero, or repeat the sign of a signed sample."""
+    masked = _stored_mask(output)
+    if masked is None:
+        return True
+    kind, mask = masked
+    unused = ~mask & (1 << 8 * kind.itemsize) - 1
+    end = after.start + after.length - after.length % kind.itemsize
+    for at in range(after.start, end, _CHUNK):
+        samples = np.frombuffer(output.data[at : min(at + _CHUNK, end)], kind)
+        beyond = samples & unused
+        if not beyond.any():
+            continue
+        signed = number(output, _SIGNED) and (beyond[beyond != 0] == unused).all()
+        negative = (samples[beyond != 0] >> number(output, _HIGH_BIT)) & 1
+        if not signed or not negative.all():
+            return False
+    return True
 
 
 def _check_frames(

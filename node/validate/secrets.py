@@ -32,7 +32,10 @@ SPECIFIC_CHARACTER_SET = 0x00080005
 _PATIENT_GROUP = 0x0010
 _CLEAN_DESCRIPTORS = confidentiality_columns().index("clean-descriptors")
 #: Of group 0010: what is said of many people alike is not a name of the patient.
-_COMMON = frozenset({0x00100021, 0x00100024, 0x00102160, 0x00102161, 0x001021A0, 0x001021F0})
+_COMMON = frozenset(
+    {0x00100021, 0x00100024, 0x00101080, 0x00101081, 0x00102150, 0x00102152, 0x00102160,
+     0x00102161, 0x00102162, 0x001021A0, 0x001021F0}
+)  # fmt: skip
 #: Timezone Offset From UTC is SH, but a time.
 _TIMEZONE = 0x00080201
 MAX_TEXT = 4096  # bytes of an opaque value in which words are looked for
