@@ -207,7 +207,8 @@ def _requeue(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
         reason="",
         route="",
         override="",
-        all_generations=decision.all_generations,
+        # Where no instance is known to be out, all of it is made anew anyhow (a rebuilt index).
+        all_generations=decision.all_generations or not row.released,
     )
     transaction.tell("study_requeued", row.id, who=decision.who)
 

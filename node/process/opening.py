@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 
 from node.config import NodeConfig
+from node.inbox.digests import digests_of
 from node.inbox.index import open_index, set_meta
 from node.inbox.layout import Inbox
 from node.outbox.chain import find_head
@@ -13,7 +14,6 @@ from node.outbox.layout import Outbox
 from node.outbox.signing import ensure_signing_key
 from node.pool import default_slots
 from node.process.clock import load_anchor, read_anchor, save_anchor, start_clock
-from node.inbox.digests import digests_of
 from node.process.keys import settle_key
 from node.process.release import Chain
 from node.process.workplace import Workplace

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, insert
 
 from node.config import NodeConfig
+from node.inbox.digests import Digests
 from node.inbox.layout import Inbox
 from node.inbox.tables import event
 from node.outbox.layout import Outbox
 from node.process.clock import SteadyClock
-from node.inbox.digests import Digests
 from node.profile.recipe import Recipe
 
 log = structlog.get_logger()

@@ -1,0 +1,185 @@
+"""Rebuild rows from files, for `deid-node verify --repair`; `process` must not be running.
+
+Nothing is guessed: what a rebuilt study's instances became is not known, so it is HELD, and a
+person has it made anew (`held requeue`), which gives the same pseudonyms again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from node.inbox.digests import Digests
+from node.inbox.header import Header, Unreadable, read_header
+from node.inbox.layout import Inbox
+from node.inbox.states import InstanceState, StudyState
+from node.inbox.tables import COUNTS, event, generation, instance, study, total
+from node.inbox.verify import counted_rows, files_without_row
+
+REASON = "rebuilt from its files: what became of it is not known"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRelease:
+    """What a manifest in the outbox says of a generation."""
+
+    study: str
+    number: int
+    sequence: int
+    route: str
+    profile: str
+    profile_digest: str
+    domain: str
+    key_fingerprint: str
+    instances: int
+    released_at: float
+    manifest_digest: str
+
+
+def repair_inbox(
+    inbox: Inbox, conn: Connection, digests: Digests, releases: Sequence[KnownRelease]
+) -> list[str]:
+    """Give every original its row, and make every count that of its rows; tell what was done."""
+    done = []
+    for path in list(files_without_row(inbox, conn)):
+        study_id = _rebuild(conn, digests, path)
+        done.append(f"{study_id}/{path.stem}: has a row again; its study is held")
+    known = set(conn.execute(select(study.c.id)).scalars())
+    done += [
+        f"{release.study}-g{release.number}: is known as released again"
+        for release in releases
+        if release.study in known and _rebuild_generation(conn, release)
+    ]
+    done += _recount(conn)
+    return done
+
+
+def _rebuild(conn: Connection, digests: Digests, path: Path) -> str:
+    try:
+        header: Header | None = read_header(path)
+    except Unreadable:
+        header = None
+    study_id = path.parent.name
+    _hold_study(conn, digests, study_id, header)
+    patient = (header.issuer_of_patient_id, header.patient_id) if header else ("", "")
+    facts = path.stat()
+    row: dict[str, Any] = {
+        "id": path.stem,
+        "study": study_id,
+        "state": InstanceState.RECEIVED if header else InstanceState.QUARANTINED,
+        "reason": "" if header else "the header cannot be read",
+        "arrived_at": facts.st_mtime,
+        "bytes": facts.st_size,
+        "sop_digest": digests.of(header.sop_instance_uid) if header else "",
+        "sop_instance_uid": header.sop_instance_uid if header else None,
+        "series_digest": digests.of(header.series_instance_uid) if header else "",
+        "series_instance_uid": header.series_instance_uid if header else None,
+        "patient_digest": digests.of(*patient),
+        "patient_id": patient[1],
+        "issuer_of_patient_id": patient[0],
+    }
+    if header is not None:
+        row |= {
+            "sop_class_uid": header.sop_class_uid,
+            "transfer_syntax_uid": header.transfer_syntax_uid,
+            "modality": header.modality,
+            "called_ae_title": header.called_ae_title,
+            "calling_ae_title": header.calling_ae_title,
+        }
+    row["series"] = _series_number(conn, study_id, row["series_digest"])
+    conn.execute(insert(instance).values(row))
+    return study_id
+
+
+def _hold_study(conn: Connection, digests: Digests, study_id: str, header: Header | None) -> None:
+    """Have the study there, and held unless it was rejected."""
+    state = conn.execute(select(study.c.state).where(study.c.id == study_id)).scalar()
+    if state == StudyState.REJECTED:
+        return
+    if state is None:
+        conn.execute(
+            insert(study).values(
+                id=study_id,
+                state=StudyState.HELD,
+                state_since=time.time(),
+                reason=REASON,
+                uid_digest=digests.of(header.study_instance_uid) if header else None,
+                study_instance_uid=header.study_instance_uid if header else None,
+                opened_at=time.time(),
+                called_ae_title=header.called_ae_title if header else "",
+                calling_ae_title=header.calling_ae_title if header else "",
+                modality=header.modality if header else "",
+            )
+        )
+        detail = '{"rebuilt": true}'
+        conn.execute(
+            insert(event).values(study=study_id, at=time.time(), name="study_held", detail=detail)
+        )
+    elif state != StudyState.HELD:
+        # Not a move of the table: the row lost an instance, so nothing it says can be relied on.
+        conn.execute(
+            update(study)
+            .where(study.c.id == study_id)
+            .values(state=StudyState.HELD, reason=REASON, purged_at=None)
+        )
+
+
+def _series_number(conn: Connection, study_id: str, digest: str) -> int:
+    mine = instance.c.study == study_id
+    known = conn.execute(
+        select(instance.c.series).where(mine, instance.c.series_digest == digest).limit(1)
+    ).scalar()
+    if known is not None:
+        return int(known)
+    highest = conn.execute(select(func.max(instance.c.series)).where(mine)).scalar() or 0
+    conn.execute(update(study).where(study.c.id == study_id).values(series=highest + 1))
+    return int(highest) + 1
+
+
+def _rebuild_generation(conn: Connection, release: KnownRelease) -> bool:
+    """Know a release again, so that the next generation gets a number of its own."""
+    row = upsert(generation).values(
+        study=release.study,
+        number=release.number,
+        sequence=release.sequence,
+        route=release.route,
+        profile=release.profile,
+        profile_digest=release.profile_digest,
+        domain=release.domain,
+        key_fingerprint=release.key_fingerprint,
+        instances=release.instances,
+        begun_at=release.released_at,
+        released_at=release.released_at,
+        released_steady=release.released_at,
+        manifest_digest=release.manifest_digest,
+    )
+    made = conn.execute(row.on_conflict_do_nothing())
+    if made.rowcount:
+        conn.execute(
+            update(study)
+            .where(study.c.id == release.study, study.c.generation < release.number)
+            .values(generation=release.number, all_generations=True)
+        )
+    return bool(made.rowcount)
+
+
+def _recount(conn: Connection) -> list[str]:
+    counted = counted_rows(conn)
+    done = []
+    for row in conn.execute(select(study)).mappings().all():
+        counts = counted.get(row["id"], dict.fromkeys(COUNTS, 0))
+        if any(row[name] != counts[name] for name in COUNTS):
+            conn.execute(update(study).where(study.c.id == row["id"]).values(counts))
+            done.append(f"{row['id']}: was counted again")
+    conn.execute(total.delete())
+    sums = [func.sum(study.c[name]).label(name) for name in COUNTS]
+    query = select(study.c.state, func.count().label("studies"), *sums).group_by(study.c.state)
+    for row in conn.execute(query).mappings().all():
+        conn.execute(insert(total).values(dict(row)))
+    return done
