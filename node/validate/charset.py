@@ -58,25 +58,28 @@ def decode(value: bytes, declared: tuple[str, ...]) -> str:
 
 @lru_cache(1 << 12)
 def _decode(value: bytes, declared: tuple[str, ...]) -> str:
-    first = _codec_of(declared[0]) or "ascii"
+    codecs = tuple(_codec_of(term) or "ascii" for term in declared)
     if b"\x1b" not in value:
-        return _lenient(value, first)
-    text, codec, escape = [], first, b""
+        return _lenient(value, *codecs)
+    text, codec, escape = [], codecs[0], b""
     for part in _PART.split(value):
         if part.startswith(b"\x1b"):
-            escape, codec = part, _ESCAPES.get(part[1:], codec) or first
+            escape, codec = part, _ESCAPES.get(part[1:], codec) or codecs[0]
         elif _DOUBLE_BYTE_G0.fullmatch(escape[1:]):
             text.append(_lenient(escape + part, "iso2022_jp_2"))
         else:
             # A delimiter ends what an escape sequence began (PS3.5 6.1.2.5.3).
             stop = _DELIMITER.search(part)
             cut = stop.start() if stop else len(part)
-            text += [_lenient(part[:cut], codec), _lenient(part[cut:], first)]
+            text += [_lenient(part[:cut], codec), _lenient(part[cut:], *codecs)]
     return "".join(text)
 
 
-def _lenient(value: bytes, codec: str) -> str:
-    try:
-        return value.decode(codec)
-    except UnicodeDecodeError:
-        return value.decode("latin_1")
+def _lenient(value: bytes, *codecs: str) -> str:
+    """Decode by the first codec that can: some writers forget the escape sequence."""
+    for codec in codecs:
+        try:
+            return value.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return value.decode("latin_1")

@@ -9,7 +9,7 @@ from node.validate.findings import Finding, Severity, tag_path
 from node.validate.reader import Item
 from node.validate.special import IDENTITY_REMOVED, LONGITUDINAL, METHOD, METHOD_CODES
 
-_CODE_VALUE, _SCHEME = 0x00080100, 0x00080102
+_CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 #: By this the method's text is known as ours (0012,0063).
 _OUR_NAME = b"deid-node"
 
@@ -48,11 +48,16 @@ def _values(item: Item, tag: int) -> list[bytes]:
     return [part.strip(b" \0") for part in value.split(b"\\")] if value else []
 
 
-def _codes(dataset: Item) -> set[tuple[bytes, bytes]]:
+def _codes(dataset: Item) -> set[tuple[bytes, bytes, bytes]]:
     sequence = dataset.by_tag.get(METHOD_CODES)
     items = sequence.items or () if sequence else ()
-    return {(_value(item, _SCHEME), _value(item, _CODE_VALUE)) for item in items}
+    return {
+        (_value(item, _SCHEME), _value(item, _CODE_VALUE), _value(item, _MEANING)) for item in items
+    }
 
 
-def _profile_codes(profile: Profile) -> set[tuple[bytes, bytes]]:
-    return {(item.scheme.encode(), item.value.encode()) for item in profile.code_items()}
+def _profile_codes(profile: Profile) -> set[tuple[bytes, bytes, bytes]]:
+    return {
+        (item.scheme.encode(), item.value.encode(), item.meaning.encode())
+        for item in profile.code_items()
+    }

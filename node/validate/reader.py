@@ -28,7 +28,7 @@ UNDEFINED = 0xFFFFFFFF
 _CREATORS = range(0x10, 0x100)
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_DATA = 0x7FE00010
-#: Pixel Data and its two float forms: left in the file.
+#: Pixel Data and its two float forms: left in the file where they are the image's own.
 BULK = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 MAX_DEPTH = 64
 _HEADER = 8  # bytes of an element's or item's header, the long form's length apart
@@ -229,7 +229,7 @@ def _read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per elem
             pos = element.start + element.length
         else:
             pos = start + length
-            value = b"" if tag in BULK else data[start:pos]
+            value = b"" if tag in BULK and not depth else data[start:pos]
             element = Element(tag, vr, value, start, length)
         if length & 1 and length != UNDEFINED:
             oddities.append(f"odd length at offset {start}")

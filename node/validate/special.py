@@ -133,7 +133,7 @@ def _burned_in(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
 def _marker(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
     """Leave the marker to `markers`; in items it is kept as any other attribute."""
     if level.where is None:
-        return Origin.PROVEN
+        return Origin.KEPT
     return law.origin_of(walk, rule, pair, level.where)
 
 
@@ -180,7 +180,7 @@ def origin_of_inserted(
     text = law.decoded(element, after)
     rule = walk.recipe.profile.public(tag, element.vr)
     if where is None and tag in _INSERTED:
-        return Origin.PROVEN
+        return Origin.KEPT
     if where is None and tag in (PATIENT_NAME, PATIENT_ID) and text == walk.patient.pseudonym:
         return Origin.PROVEN
     if rule.verb == "replace" and text == rule.value:

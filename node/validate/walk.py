@@ -128,7 +128,7 @@ def _walk_pair(walk: Walk, level: Level, rule: Rule, twin: Element, element: Ele
         return
     if origin is Origin.STRAY:
         law.report_stray(walk, rule, pair, where)
-    add_place(walk, origin, element, where, level.after)
+    add_all_places(walk, origin, element, where, level.after)
 
 
 def _is_plainly_kept(rule: Rule, twin: Element, element: Element) -> bool:

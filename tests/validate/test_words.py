@@ -1,0 +1,105 @@
+"""The law of tokens: a real match is not lost, and chance is called chance."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.profile.recipe import Recipe
+from node.validate import Severity, words
+from tests.factories import make_instance
+from tests.validate.conftest import Prove, severities
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20200704", "2020-07-04", "2020.07.04", "2020/7/4", "4.7.2020", "04/07/2020", "07/04/2020",
+        "04/07/20", "4 July 2020", "4th July, 2020", "July 4, 2020", "04-JUL-2020", "4. Juli 2020",
+        "20200704101112", "seen 04.07.2020 at noon",
+    ],
+)  # fmt: skip
+def test_a_date_is_found_in_its_usual_spellings(text: str) -> None:
+    """Whatever the order of day and month."""
+    assert "20200704" in words.dates(text)
+
+
+@pytest.mark.parametrize("text", ["2020", "12 of 20", "T1 T2", "120200704", "202007041"])
+def test_other_numbers_are_no_dates(text: str) -> None:
+    """A bare year says little, and a longer number is another number."""
+    assert "20200704" not in words.dates(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Müller^Jürgen", "MUELLER"), ("Müller^Jürgen", "muller"), ("Mueller", "mueller"),
+        ("O'Brien^Pat", "OBrien"), ("Smith-Jones", "smithjones"), ("Smith-Jones", "Jones"),
+        ("QX-7741982", "7741982"), ("QX-7741982", "qx7741982"), ("Østergård", "oestergaard"),
+        ("山田^太郎", "山田"),
+    ],
+)  # fmt: skip
+def test_a_name_is_found_however_it_is_written(name: str, written: str) -> None:
+    """Case, accents, umlauts, hyphens and apostrophes do not hide a name."""
+    assert words.words(written) & words.secret_words(name)
+
+
+@pytest.mark.parametrize("text", ["UNKNOWN^UNKNOWN", "Anonymous", "none"])
+def test_words_for_nobody_are_no_secrets(text: str) -> None:
+    """A name that names nobody cannot leak."""
+    assert words.secret_words(text) - {"unknownunknown"} == frozenset()
+
+
+def test_a_patient_named_chest_is_a_finding_that_explains_itself(
+    prove: Prove, basic: Recipe
+) -> None:
+    """The code CHEST is kept; somebody must look, and is told that it may be chance."""
+    dataset = make_instance()
+    dataset.PatientName = "Chest^Ada"
+    dataset.BodyPartExamined = "CHEST"
+    verdict = prove(basic, dataset)
+    assert severities(verdict) == {Severity.HOLD}
+    (finding,) = verdict.findings
+    assert finding.path == "(0018,0015)"
+    assert "chance" in finding.explanation
+    assert "chest" not in finding.explanation.lower()
+
+
+@pytest.mark.parametrize("name", ["CT^PHANTOM", "Li^Xu", "M^O", "1"])
+def test_short_names_do_not_hold_a_study(prove: Prove, basic: Recipe, name: str) -> None:
+    """A patient CT in a CT study: noted at most."""
+    dataset = make_instance()
+    dataset.PatientName = name
+    assert severities(prove(basic, dataset)) <= {Severity.NOTE}
+
+
+@pytest.mark.parametrize("patient_id", ["1", "12", "100", "512"])
+def test_short_ids_do_not_hold_a_study(prove: Prove, basic: Recipe, patient_id: str) -> None:
+    """A Patient ID like a matrix size is met everywhere."""
+    dataset = make_instance()
+    dataset.PatientID = patient_id
+    assert severities(prove(basic, dataset)) <= {Severity.NOTE}
+
+
+def test_a_name_in_a_kept_text_is_a_leak(prove: Prove, basic: Recipe) -> None:
+    """The profile keeps the model's name; the patient's name in it is not the model's."""
+    dataset = make_instance()
+    dataset.WindowCenterWidthExplanation = "for Quillfeather1"
+    assert Severity.LEAK in severities(prove(basic, dataset))
+
+
+def test_a_hospital_that_shares_a_word_with_the_scanner_is_only_noted(
+    prove: Prove, basic: Recipe
+) -> None:
+    """Imaginary Systems may well run a hospital."""
+    dataset = make_instance()
+    dataset.InstitutionName = "Imaginary General"
+    assert severities(prove(basic, dataset)) == {Severity.NOTE}
+
+
+def test_no_finding_says_a_value(prove: Prove, basic: Recipe) -> None:
+    """Findings go into the log and to the web page: they hold nothing of the original."""
+    dataset = make_instance()
+    dataset.WindowCenterWidthExplanation = "for Quillfeather1 born 1947-03-19"
+    said = repr(prove(basic, dataset).findings).lower()
+    assert "quillfeather" not in said
+    assert "1947" not in said
