@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from node.config import NodeConfig, Peer
-from node.upper_layer import AssociateRequest, Rejection
+from node.upper_layer import AssociateRequest, Association, Rejection
 from node.upper_layer.codec import APPLICATION_CONTEXT
 
 
@@ -75,46 +74,57 @@ def _identify(request: AssociateRequest, caller: Caller, policy: Policy) -> Reje
     return Rejection.NO_REASON
 
 
+@dataclass(slots=True)
+class Place:
+    """What an association takes of the limits, from its admission to its end."""
+
+    ae_title: str
+    address: str
+    association: Association | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """False from the moment that the association's end is decided."""
+        return self.association is None or not self.association.closing
+
+
 class Places:
     """The associations that are live now, counted in all, per peer and per address."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._lock = threading.Lock()
-        self._all = 0
-        self._by_title: Counter[str] = Counter()
-        self._by_address: Counter[str] = Counter()
+        self._places: list[Place] = []
 
     @property
     def taken(self) -> int:
         """How many are live."""
-        return self._all
+        return sum(place.is_live for place in self._places)
 
     @contextmanager
-    def take(self, peer: Peer | None, caller: Caller) -> Iterator[bool]:
-        """Hold a place as long as the context lasts; False where there is none."""
-        title = peer.ae_title if peer else ""
+    def take(self, peer: Peer | None, caller: Caller) -> Iterator[Place | None]:
+        """Hold a place as long as the context and the association last; None if there is none."""
+        place = Place(peer.ae_title if peer else "", caller.address)
         with self._lock:
-            free = (
-                self._all < self._policy.max_associations
-                and self._by_address[caller.address] < self._policy.max_per_address
-                and (peer is None or self._by_title[title] < peer.max_associations)
-            )
+            free = self._has_room_for(place, peer)
             if free:
-                self._count(title, caller.address, 1)
+                self._places.append(place)
         try:
-            yield free
+            yield place if free else None
         finally:
             if free:
                 with self._lock:
-                    self._count(title, caller.address, -1)
+                    self._places = [other for other in self._places if other is not place]
 
-    def _count(self, title: str, address: str, step: int) -> None:
-        self._all += step
-        for counter, key in ((self._by_title, title), (self._by_address, address)):
-            counter[key] += step
-            if not counter[key]:
-                del counter[key]
+    def _has_room_for(self, wanted: Place, peer: Peer | None) -> bool:
+        live = [place for place in self._places if place.is_live]
+        of_address = sum(place.address == wanted.address for place in live)
+        of_peer = sum(place.ae_title == wanted.ae_title for place in live)
+        return (
+            len(live) < self._policy.max_associations
+            and of_address < self._policy.max_per_address
+            and (peer is None or of_peer < peer.max_associations)
+        )
 
 
 def _is_in(address: str, networks: tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ import structlog
 
 from node.config import Peer, Receive
 from node.inbox.layout import Inbox
-from node.receive.admission import Caller, Places, Policy, judge
+from node.receive.admission import Caller, Place, Places, Policy, judge
 from node.receive.commitment_service import answer_commitment
 from node.receive.contexts import supported_contexts
 from node.receive.reports import Reports
@@ -80,9 +80,9 @@ def serve(connection: Connection, receiver: Receiver) -> None:
     elif not receiver.storage.takes_instances():
         _reject(connection, request, Rejection.TEMPORARY_CONGESTION)
     else:
-        with receiver.places.take(verdict, caller) as free:
-            if free:
-                _converse(connection, verdict, receiver)
+        with receiver.places.take(verdict, caller) as place:
+            if place:
+                _converse(connection, verdict, receiver, place)
             else:
                 _reject(connection, request, Rejection.LOCAL_LIMIT_EXCEEDED)
 
@@ -97,12 +97,12 @@ def _reject(connection: Connection, request: AssociateRequest, rejection: Reject
     connection.reject(rejection)
 
 
-def _converse(connection: Connection, peer: Peer | None, receiver: Receiver) -> None:
+def _converse(connection: Connection, peer: Peer | None, receiver: Receiver, place: Place) -> None:
     contexts = None
     if peer and (peer.syntaxes or peer.commitment):
         private = receiver.receive.private_sop_classes
         contexts = supported_contexts(private, peer.syntaxes, peer.commitment)
-    association = connection.accept(contexts)
+    association = place.association = connection.accept(contexts)
     tally = Tally(new_association_id())
     log.info(
         "association_accepted",

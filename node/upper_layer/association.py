@@ -71,6 +71,8 @@ class Association:
         self.deadlines = deadlines
         #: True while we wait for a peer to begin a message, and may be ended without loss.
         self.waiting = False
+        #: True from the moment that its end is decided; the peer may not know it yet.
+        self.closing = False
         #: True once we were asked to end: what is in hand is finished, then A-ABORT.
         self.interrupted = False
         self._wire = wire
@@ -281,6 +283,7 @@ class Association:
         """Send A-ABORT, the service user's unless a provider's reason is given; never raises."""
         if self._ended:
             return
+        self.closing = True
         try:
             self._wire.send([encode_abort(reason)], _ABORT_SECONDS, "the abort")
         except UpperLayerError:
@@ -304,6 +307,7 @@ class Association:
         return self._ended
 
     def _answer_release(self) -> None:
+        self.closing = True
         try:
             self._wire.send([RELEASE_RP], self.deadlines.release, "the release")
         except UpperLayerError:
@@ -317,5 +321,5 @@ class Association:
 
     def _end(self, linger_seconds: float) -> None:
         if not self._ended:
-            self._ended = True
+            self.closing = self._ended = True
             self._wire.close(linger_seconds)

@@ -134,7 +134,8 @@ def decode_command(data: bytes) -> Command:
         seen.add(element)
         position += 8 + length
         if element in _UIDS:
-            uids[_UIDS[element]] = value.rstrip(b"\0 ").decode("ascii", "replace")
+            # Latin 1 keeps what is no UID as it came, for the answer that echoes it.
+            uids[_UIDS[element]] = value.rstrip(b"\0 ").decode("latin-1")
         elif element in _NUMBERS:
             numbers[_NUMBERS[element]] = _two_bytes(value)
         elif element == _DATASET_TYPE:
@@ -157,6 +158,6 @@ def _number(element: int, value: int | None) -> bytes:
 def _uid(element: int, value: str) -> bytes:
     if not value:
         return b""
-    encoded = value.encode("ascii")
+    encoded = value.encode("latin-1")
     encoded += b"\0" * (len(encoded) % 2)
     return struct.pack("<HHI", 0, element, len(encoded)) + encoded

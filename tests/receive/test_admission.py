@@ -112,13 +112,16 @@ def test_places_are_counted_per_peer_per_address_and_in_all() -> None:
     peer = Peer(ae_title="CT1", max_associations=1)
     elsewhere = replace(PLAIN, address="10.9.9.9")
     with places.take(peer, PLAIN) as first, places.take(peer, PLAIN) as of_same_peer:
-        assert (first, of_same_peer) == (True, False)
+        assert first
+        assert not of_same_peer
         with places.take(None, PLAIN) as second, places.take(None, PLAIN) as third:
-            assert (second, third) == (True, True)
+            assert second
+            assert third
             with places.take(None, PLAIN) as of_same_address:
                 assert not of_same_address
             with places.take(None, elsewhere) as fourth, places.take(None, elsewhere) as fifth:
-                assert (fourth, fifth) == (True, False)
+                assert fourth
+                assert not fifth
     with pytest.raises(LookupError), places.take(peer, PLAIN):
         raise LookupError
     assert places.taken == 0
