@@ -154,6 +154,8 @@ class Plan(dict[bytes, Step]):
             return self._act(Action.D, tag, vr, kind)
         if len(rule.actions) == 1:
             return self._act(rule.actions[0], tag, vr, kind)
+        if Action.U in rule.actions and kind != "3":
+            return self._act(Action.U, tag, vr, kind)  # X/Z/U*: references stay where they may
         offered = sorted(rule.actions, key=_STRICTNESS.__getitem__)
         enough = [action for action in offered if _STRICTNESS[action] >= _ASKED[kind]]
         return self._act(enough[0] if enough else Action.D, tag, vr, kind)

@@ -17,7 +17,8 @@ from tests.factories import make_instance, study_uid
 SAFE = Option.RETAIN_SAFE_PRIVATE
 VALUES = {
     "DS": "1.5", "IS": "7", "US": 7, "SS": 7, "UL": 7, "SL": 7, "FL": 1.5, "FD": 1.5, "CS": "CODE",
-    "LO": "axial", "SH": "axial", "ST": "axial", "LT": "axial", "UI": "1.2.3.4711", "DA": "20110203",
+    "LO": "axial", "SH": "axial", "ST": "axial", "LT": "axial", "UI": "1.2.3.4711",
+    "DA": "20110203",
     "TM": "101112", "DT": "20110203101112", "OB": b"ab", "OW": b"ab", "UN": b"ab", "AT": 0x00080000,
 }  # fmt: skip
 

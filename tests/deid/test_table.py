@@ -89,6 +89,8 @@ def resolved(code: str, kind: str) -> str:
     actions = code.rstrip("*").split("/")
     if len(actions) == 1:
         return "D" if actions == ["Z"] and kind == "1" else actions[0]
+    if "U" in actions and kind != "3":
+        return "U"
     asked = {"3": 0, "2": 1, "1": 2}[kind]
     enough = [each for each in actions if STRICTNESS[each] >= asked]
     return min(enough, key=STRICTNESS.__getitem__) if enough else "D"
