@@ -30,7 +30,7 @@ SYNTAXES = {
     "JPEG baseline": ("-xy", "SC_rgb_jpeg_dcmtk.dcm"),
     "JPEG lossless": ("-xs", "SC_rgb_jpeg_gdcm.dcm"),
     "JPEG-LS": ("-xt", "MR_small_jpeg_ls_lossless.dcm"),
-    "JPEG 2000": ("-xv", "JPEG2000.dcm"),
+    "JPEG 2000": ("-xw", "JPEG2000.dcm"),
     "RLE": ("-xr", "MR_small_RLE.dcm"),
 }
 
