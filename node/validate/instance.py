@@ -11,6 +11,7 @@ from node.profile.actions import Option
 from node.profile.recipe import Recipe
 from node.validate import charset, pseudonyms, reader, special
 from node.validate.findings import Finding, InstanceFacts, Severity, Verdict, gathered
+from node.validate.lawbook import keeps_private
 from node.validate.markers import check_markers
 from node.validate.pixels import check_pixels, is_transcoded
 from node.validate.reader import Item, Parsed, Unreadable
@@ -120,6 +121,7 @@ def _check(original: Parsed, result: Parsed, recipe: Recipe, case: _Case) -> Ite
         kept=result.dataset.by_tag,
         big_endian=original.big_endian,
         transcoded=is_transcoded(original, result),
+        keeps_private=keeps_private(recipe.profile),
     )
     after = charset.terms(result.dataset.value(SPECIFIC_CHARACTER_SET))
     walk_items(walk, Level(original.dataset, result.dataset, None, case.declared, after))

@@ -5,7 +5,9 @@ A private attribute's rule depends on the creator that its item names for the bl
 
 from __future__ import annotations
 
-from node.profile.actions import Rule, rule
+from functools import lru_cache
+
+from node.profile.actions import Option, Rule, rule
 from node.profile.profile import Profile
 from node.profile.tables import safe_private
 from node.validate.reader import Element, Item
@@ -27,8 +29,18 @@ def is_creator(tag: int) -> bool:
 
 def creator_of(item: Item, tag: int) -> str:
     """Give the creator of the block that an element is in; empty if its item names none."""
-    block = tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8
-    return item.value(block).decode("latin_1").strip(" \0")
+    creator = item.by_tag.get(tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8)
+    return _name(creator.value) if creator else ""
+
+
+@lru_cache(maxsize=1 << 10)
+def _name(creator: bytes) -> str:
+    return creator.decode("latin_1").strip(" \0")
+
+
+def keeps_private(profile: Profile) -> bool:
+    """Tell whether any private attribute may stay at all."""
+    return bool(profile.site_private_rules) or Option.RETAIN_SAFE_PRIVATE in profile.options
 
 
 def with_known_vr(item: Item, element: Element) -> Element:

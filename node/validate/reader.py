@@ -32,6 +32,7 @@ PIXEL_DATA = 0x7FE00010
 BULK = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 MAX_DEPTH = 64
 _HEADER = 8  # bytes of an element's or item's header, the long form's length apart
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
 _DELIMITER_GROUP = 0xFFFE
 MAX_INFLATED = 1 << 30  # bytes
 
@@ -224,7 +225,11 @@ def _read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per elem
             vr = _implicit_vr(tag)
         if length != UNDEFINED and start + length > end:
             raise Unreadable(f"a value goes past its end at offset {pos}")
-        if vr == "SQ" or length == UNDEFINED or vr == "UN":
+        if (
+            vr == "SQ"
+            or length == UNDEFINED
+            or (vr == "UN" and (explicit or data[start : start + 4] == _ITEM_TAG))
+        ):
             element = _read_nested(data, start, length, end, tag, vr, coding, depth, oddities)
             pos = element.start + element.length
         else:
@@ -277,7 +282,7 @@ def _read_nested(
 
 
 def _looks_like_items(data: Buffer, start: int, length: int) -> bool:
-    return length >= _HEADER and data[start : start + 4] == b"\xfe\xff\x00\xe0"
+    return length >= _HEADER and data[start : start + 4] == _ITEM_TAG
 
 
 def _read_items(

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 
 from node.profile.actions import Action
 from node.profile.profile import Profile
 from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
 from node.validate import charset, words
-from node.validate.lawbook import rule_of
+from node.validate.lawbook import is_private, keeps_private, rule_of
 from node.validate.pseudonyms import REGISTERED
 from node.validate.reader import Element, Item
 
@@ -105,25 +105,32 @@ def collect(dataset: Item, profile: Profile, assumed: str) -> Secrets:
 def _collect_item(
     item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
 ) -> None:
+    privately = keeps_private(profile)
     for element in item:
-        vr, value = element.vr, element.value
+        vr = element.vr
         if element.items is not None:
             for inner in element.items:
                 own = inner.value(SPECIFIC_CHARACTER_SET)
                 _collect_item(inner, profile, charset.terms(own) if own else declared, secrets)
-        elif value and (vr in TEXT or vr in _SPOKEN):
-            _collect_value(element, item, profile, declared, secrets)
+        elif vr in _SPOKEN and element.value:
+            if not is_private(element.tag):
+                actions = profile.public(element.tag, vr).actions
+            elif privately:
+                actions = rule_of(profile, item, element.tag, vr).actions
+            else:
+                actions = _REMOVED
+            _collect_value(element, actions, declared, secrets)
 
 
-_SPOKEN = frozenset({"DA", "DT", "UI", "UN", "OB"})
+_SPOKEN = TEXT | {"DA", "DT", "UI", "UN", "OB"}
+_KEPT, _REMOVED = (Action.K,), (Action.X,)
 
 
 def _collect_value(
-    element: Element, item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
+    element: Element, actions: tuple[Action, ...], declared: tuple[str, ...], secrets: Secrets
 ) -> None:
     tag, vr, value = element[:3]
-    actions = rule_of(profile, item, tag, vr).actions
-    if actions == (Action.K,):
+    if actions == _KEPT:
         if vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
             secrets.kept |= words.value_words(value, declared)
     elif vr == "UI":
@@ -131,18 +138,19 @@ def _collect_value(
             secrets.uids.update(_instance_uids(value))
     elif vr in ("DA", "DT"):
         secrets.dates |= words.dates(charset.decode(value, declared))
-    elif vr in TEXT and rank_of(tag, vr):
-        _add_words(value, rank_of(tag, vr), declared, secrets)
+    elif vr in TEXT and (rank := rank_of(tag, vr)):
+        _add_words(value, rank, declared, secrets)
     else:
         secrets.others.append((value, declared))
 
 
-def _instance_uids(value: bytes) -> list[str]:
-    return [
+@lru_cache(1 << 12)
+def _instance_uids(value: bytes) -> tuple[str, ...]:
+    return tuple(
         uid.decode("latin_1")
         for uid in value.rstrip(b"\0 ").split(b"\\")
         if uid and not uid.startswith(REGISTERED)
-    ]
+    )
 
 
 def _add_words(value: bytes, rank: Rank, declared: tuple[str, ...], secrets: Secrets) -> None:

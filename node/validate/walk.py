@@ -19,7 +19,7 @@ from node.validate.reader import BULK, Element, Item
 from node.validate.results import Pair, Patient, is_lawful_vr
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT, Secrets
 
-_ONLY_KEPT = (Action.K,)
+_ONLY_KEPT, _ONLY_REMOVED = (Action.K,), (Action.X,)
 #: Values of these VRs are numbers if they hold nothing but these characters; else they are text.
 _DIGITS = {
     "DS": b"0123456789+-.eE \\\0", "IS": b"0123456789+- \\\0", "DA": b"0123456789. \\\0",
@@ -43,6 +43,7 @@ class Walk:
     kept: dict[int, Element]
     big_endian: bool = False
     transcoded: bool = False
+    keeps_private: bool = False
     findings: list[Finding] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
 
@@ -84,14 +85,23 @@ def walk_items(walk: Walk, level: Level) -> None:
         else:
             rule = walk.recipe.profile.public(tag, element.vr)
             _walk_pair(walk, level, rule, twin, element)
-    twin_ids = {id(twin) for twin in twins.values()}
     for tag, element in source.by_tag.items():
-        if tag not in output.by_tag or is_private(tag):
-            if is_creator(tag) or id(element) in twin_ids or tag in BULK:
-                continue
-            element = with_known_vr(source, element)  # noqa: PLW2901 -- the same, better known
-            rule = rule_of(walk.recipe.profile, source, tag, element.vr)
-            law.check_absent(walk, _with_concept(level, rule, tag), element, where, level.before)
+        if tag not in output.by_tag and not tag >> 16 & 1:
+            rule = walk.recipe.profile.public(tag, element.vr)
+            if rule.actions != _ONLY_REMOVED and tag not in BULK:
+                rule = _with_concept(level, rule, tag)
+                law.check_absent(walk, rule, element, where, level.before)
+    if walk.keeps_private:
+        _check_absent_private(walk, level, twins)
+
+
+def _check_absent_private(walk: Walk, level: Level, twins: dict[int, Element]) -> None:
+    kept = {id(twin) for twin in twins.values()}
+    for tag, element in level.source.by_tag.items():
+        if is_private(tag) and not is_creator(tag) and id(element) not in kept:
+            known = with_known_vr(level.source, element)
+            rule = rule_of(walk.recipe.profile, level.source, tag, known.vr)
+            law.check_absent(walk, rule, known, level.where, level.before)
 
 
 def _with_concept(level: Level, rule: Rule, tag: int) -> Rule:
