@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import PrivateAttr
@@ -72,7 +73,13 @@ class NodeConfig(BaseSettings):
 
     @property
     def keys_dir(self) -> Path:
-        """The pseudonym key and the signing key; `process` alone reads them."""
+        """The pseudonym key and the signing key; `process` alone reads them.
+
+        Under systemd they are credentials (LoadCredential=) in a folder that only the unit sees.
+        """
+        credentials = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"))
+        if (credentials / "pseudonym.key").is_file():
+            return credentials
         return self.node.data_dir / "keys"
 
     @property

@@ -1,0 +1,79 @@
+"""The units: hardened as far as promised, and held to the program that they start."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from node.cli import COMMANDS
+from node.inbox.layout import Inbox
+from node.outbox.layout import Outbox
+from tests.systemd.users import SHIPPED
+
+ROLES = ("receive", "process", "forward", "web")
+#: The promise, in tenths.
+THRESHOLDS = {"receive": 13, "process": 6, "forward": 13, "web": 13}
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="units were not scored: no systemd-analyze"
+)
+@pytest.mark.parametrize("role", ROLES)
+def test_a_unit_s_exposure_is_below_the_promise(role: str) -> None:
+    """As Debian 12's systemd scores it."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", f"--threshold={THRESHOLDS[role]}",
+         "--no-pager", str(SHIPPED / f"deid-node-{role}.service")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_unit_starts_its_role(role: str) -> None:
+    """Under a user of its own, supervised by the watchdog, drained by SIGTERM."""
+    text = (SHIPPED / f"deid-node-{role}.service").read_text()
+    assert f"/bin/deid-node {role} " in text
+    assert role in COMMANDS
+    for line in (f"User=deid-{role}", "Type=notify", "OOMPolicy=continue", "KillMode=mixed"):
+        assert line in text
+
+
+def test_process_has_no_network_and_forward_no_inbox() -> None:
+    """The two walls, in the words that an auditor looks for."""
+    process = (SHIPPED / "deid-node-process.service").read_text()
+    assert "PrivateNetwork=yes" in process
+    assert "LoadCredential=pseudonym.key:" in process
+    forward = (SHIPPED / "deid-node-forward.service").read_text()
+    assert "InaccessiblePaths=-/var/lib/deid-node/inbox" in forward
+
+
+def test_tmpfiles_makes_every_folder_that_the_node_uses() -> None:
+    """A folder that the code has and tmpfiles.d has not would be made with the wrong owner."""
+    text = (SHIPPED / "tmpfiles.d/deid-node.conf").read_text()
+    made = set(re.findall(r"^d (\S+)", text, re.MULTILINE))
+    data = Path("/var/lib/deid-node")
+    for zone in (Inbox(data / "inbox"), Outbox(data / "outbox")):
+        for name in dir(type(zone)):
+            place = getattr(zone, name)
+            if isinstance(place, Path):
+                folder = place.parent if place.suffix else place
+                assert str(folder) in made, name
+
+
+def test_the_scores_are_those_of_debian_12() -> None:
+    """The thresholds mean what systemd 252 means by them; a newer one may count more."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("units were not scored: no systemd-analyze")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--json=short",
+         str(SHIPPED / "deid-node-process.service")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    exposed = [row["json_field"] for row in json.loads(done.stdout) if row["set"] is False]
+    assert "PrivateNetwork" not in exposed
