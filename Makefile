@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint crash soak bench lock clean
+.PHONY: demo test lint crash soak bench bench-forward lock clean
 
 .venv/.runtime: requirements/runtime.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,9 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-forward: .venv/.dev
+	$(BIN)/python -m bench.forward --large $(ARGS)
 
 lock: .venv/.dev
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 requirements/runtime.in -o requirements/runtime.txt

@@ -10,13 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from node.config import DicomDestination
 from node.forward.batch import Answer, Batch, Ending, Item, Reaction, Report
 from node.forward.contexts import Group, group, refusal
 from node.forward.outcomes import describe, outcome_of
-from node.forward.source import FileAltered, Reader, Source
+from node.forward.source import FileAltered, Source, read_ahead
 from node.upper_layer import (
     AssociationRejected,
     Deadlines,
@@ -126,18 +127,23 @@ class _Associations:
             (context.abstract_syntax, context.transfer_syntax): number
             for number, context in association.contexts.items()
         }
-        reader = Reader()
-        for message_id, item in enumerate(self._items(), start=1):
-            number = contexts.get((item.sop_class_uid, item.transfer_syntax_uid))
-            if number is None:
-                result = _result(self.group, association, item)
-                self.report.answered(Answer(item.number, Reaction.REFUSE, refusal(item, result)))
-                continue
-            try:
-                with reader.open(item) as source:
-                    self._store(association, number, message_id % _MESSAGE_IDS, source)
-            except FileAltered as altered:
-                self.report.answered(Answer(item.number, Reaction.REFUSE, str(altered)))
+        with closing(read_ahead(self._items())) as openings:
+            for message_id, opening in enumerate(openings, start=1):
+                if self._is_over():
+                    opening.forget()
+                    return
+                item = opening.item
+                number = contexts.get((item.sop_class_uid, item.transfer_syntax_uid))
+                if number is None:
+                    opening.forget()
+                    text = refusal(item, _result(self.group, association, item))
+                    self.report.answered(Answer(item.number, Reaction.REFUSE, text))
+                    continue
+                try:
+                    with opening as source:
+                        self._store(association, number, message_id % _MESSAGE_IDS, source)
+                except FileAltered as altered:
+                    self.report.answered(Answer(item.number, Reaction.REFUSE, str(altered)))
 
     def _store(
         self, association: RequestedAssociation, context: int, message_id: int, source: Source
@@ -170,11 +176,14 @@ class _Associations:
             self.report.sent(len(piece))
 
     def _items(self) -> Iterator[Item]:
-        while not self.over.is_set() and not self.stopped():
+        while not self._is_over():
             try:
                 yield self.waiting.popleft()
             except IndexError:
                 return
+
+    def _is_over(self) -> bool:
+        return self.over.is_set() or self.stopped()
 
     def _end(self, ending: Ending) -> None:
         self.ending = ending
