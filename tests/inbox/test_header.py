@@ -145,7 +145,7 @@ def test_values_beyond_the_first_window_are_found() -> None:
 
 def test_a_value_across_the_edge_of_a_window_is_whole() -> None:
     """Whatever the offset."""
-    for size in range(65300, 65560, 2):
+    for size in range(8000, 8400, 2):
         filler = long(0x00091001, b"OB", bytes(size - len(meta() + BEFORE)))
         header = read_header(meta() + BEFORE + filler + short(0x00100020, b"LO", b"MRN7") + AFTER)
         assert (header.patient_id, header.study_instance_uid) == ("MRN7", "1.2.3")
