@@ -76,3 +76,12 @@ def test_the_console_prints_an_exceptions_facts(capsys: pytest.CaptureFixture[st
     assert "ValueError" in printed
     assert "test_observe.py:" in printed
     assert "Quillfeather" not in printed
+
+
+def test_every_event_is_explained_to_operators() -> None:
+    """docs/operations.md names each event, and none that does not exist."""
+    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    table = page.read_text(encoding="utf-8").split("## Log events")[1]
+    first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    documented = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+    assert documented == observe.EVENTS
