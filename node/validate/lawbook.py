@@ -38,23 +38,27 @@ def _name(creator: bytes) -> str:
     return creator.decode("latin_1").strip(" \0")
 
 
+def private_elements(item: Item) -> dict[tuple[int, str, int], Element]:
+    """Index an item's private elements by group, creator and last byte of the element number.
+
+    One that came as UN has the VR that Table E.3.10-1 states for it.
+    """
+    known = safe_private()
+    elements = {}
+    for tag, element in item.by_tag.items():
+        if tag >> 16 & 1 and not is_creator(tag):
+            key = (tag >> 16, creator_of(item, tag), tag & 0xFF)
+            vr = known.get(key, "").split("/")[0] if element.vr == "UN" else ""
+            states = vr and vr != "SQ" and element.items is None
+            elements[key] = element._replace(vr=vr) if states else element
+    return elements
+
+
+def private_rule(profile: Profile, group: int, creator: str, number: int, vr: str) -> Rule:
+    """Give the rule of a private attribute; one in no private block must go."""
+    return profile.private(group, creator, number, vr) if creator else UNOWNED
+
+
 def keeps_private(profile: Profile) -> bool:
     """Tell whether any private attribute may stay at all."""
     return bool(profile.site_private_rules) or Option.RETAIN_SAFE_PRIVATE in profile.options
-
-
-def with_known_vr(item: Item, element: Element) -> Element:
-    """Give a private element that came as UN the VR that Table E.3.10-1 states for it."""
-    if element.vr != "UN" or element.items is not None or not is_private(element.tag):
-        return element
-    key = (element.tag >> 16, creator_of(item, element.tag), element.tag & 0xFF)
-    vr = safe_private().get(key, "").split("/")[0]
-    return element._replace(vr=vr) if vr and vr != "SQ" else element
-
-
-def rule_of(profile: Profile, item: Item, tag: int, vr: str) -> Rule:
-    """Give the rule of an attribute at its place; one in no private block must go."""
-    if not is_private(tag):
-        return profile.public(tag, vr)
-    creator = creator_of(item, tag)
-    return profile.private(tag >> 16, creator, tag & 0xFF, vr) if creator else UNOWNED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from node.profile.profile import Profile
@@ -12,6 +13,7 @@ from node.validate.special import IDENTITY_REMOVED, LONGITUDINAL, METHOD, METHOD
 _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 #: By this the method's text is known as ours (0012,0063).
 _OUR_NAME = b"deid-node"
+_NAMED = re.compile(rb", profile (.*)")
 
 
 def check_markers(source: Item, output: Item, profile: Profile) -> Iterator[Finding]:
@@ -24,6 +26,9 @@ def check_markers(source: Item, output: Item, profile: Profile) -> Iterator[Find
     ours = after[len(before) :] or after
     if not any(_OUR_NAME in value.lower() for value in ours):
         yield _finding(METHOD, "De-identification Method does not name us.")
+    named = [_NAMED.search(value) for value in ours]
+    if any(match and match[1] != profile.name.encode() for match in named):
+        yield _finding(METHOD, "De-identification Method names another profile.")
     if len(ours) > 1 and before:
         yield _finding(METHOD, "De-identification Method says more than the earlier and ours.")
     claimed, wanted = _codes(output), _codes(source) | _profile_codes(profile)

@@ -80,9 +80,10 @@ def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
             for word in known & found:
                 yield from _judge_word(place, word, secrets.words[word])
         if place.origin is not Origin.KEPT and place.element.vr not in _BINARY:
-            if others is None:
+            unsafe = {word for word in found if words.is_strong(word) and _is_unsafe(word)}
+            if unsafe and others is None:
                 others = secrets.other_words()
-            if any(_is_unsafe(word) for word in others & found):
+            if others and unsafe & others:
                 yield _finding(place, Severity.LEAK, "Says a word of " + _WHAT[Rank.OTHER] + ".")
         if secrets.dates & words.dates(text):
             yield _finding(place, Severity.LEAK, "Says a date of the original.")

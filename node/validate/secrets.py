@@ -23,7 +23,7 @@ from node.profile.actions import Action
 from node.profile.profile import Profile
 from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
 from node.validate import charset, words
-from node.validate.lawbook import is_private, keeps_private, rule_of
+from node.validate.lawbook import creator_of, is_private, private_rule
 from node.validate.pseudonyms import REGISTERED
 from node.validate.reader import Element, Item
 
@@ -105,7 +105,7 @@ def collect(dataset: Item, profile: Profile, assumed: str) -> Secrets:
 def _collect_item(
     item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
 ) -> None:
-    privately = keeps_private(profile)
+    privately = bool(profile.site_private_rules)
     for element in item:
         vr = element.vr
         if element.items is not None:
@@ -116,7 +116,8 @@ def _collect_item(
             if not is_private(element.tag):
                 actions = profile.public(element.tag, vr).actions
             elif privately:
-                actions = rule_of(profile, item, element.tag, vr).actions
+                tag, creator = element.tag, creator_of(item, element.tag)
+                actions = private_rule(profile, tag >> 16, creator, tag & 0xFF, vr).actions
             else:
                 actions = _REMOVED
             _collect_value(element, actions, declared, secrets)

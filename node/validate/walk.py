@@ -13,7 +13,7 @@ from node.profile.iod import type_of
 from node.profile.recipe import Recipe
 from node.validate import charset, content, law, special
 from node.validate.findings import Finding, Severity
-from node.validate.lawbook import creator_of, is_creator, is_private, rule_of, with_known_vr
+from node.validate.lawbook import is_creator, is_private, private_elements, private_rule
 from node.validate.places import Origin, Place, Where, path
 from node.validate.reader import BULK, Element, Item
 from node.validate.results import Pair, Patient, is_lawful_vr
@@ -73,10 +73,8 @@ class Level:
 def walk_items(walk: Walk, level: Level) -> None:
     """Compare an item with what became of it, and everything below."""
     source, output, where = level.source, level.output, level.where
-    twins = _private_twins(source, output)
     for tag, element in output.by_tag.items():
         if is_private(tag):
-            _walk_private(walk, level, element, twins)
             continue
         twin = source.by_tag.get(tag)
         if twin is None:
@@ -91,17 +89,8 @@ def walk_items(walk: Walk, level: Level) -> None:
             if rule.actions != _ONLY_REMOVED and tag not in BULK:
                 rule = _with_concept(level, rule, tag)
                 law.check_absent(walk, rule, element, where, level.before)
-    if walk.keeps_private:
-        _check_absent_private(walk, level, twins)
-
-
-def _check_absent_private(walk: Walk, level: Level, twins: dict[int, Element]) -> None:
-    kept = {id(twin) for twin in twins.values()}
-    for tag, element in level.source.by_tag.items():
-        if is_private(tag) and not is_creator(tag) and id(element) not in kept:
-            known = with_known_vr(level.source, element)
-            rule = rule_of(walk.recipe.profile, level.source, tag, known.vr)
-            law.check_absent(walk, rule, known, level.where, level.before)
+    if walk.keeps_private or any(is_private(tag) for tag in output.by_tag):
+        _walk_private(walk, level)
 
 
 def _with_concept(level: Level, rule: Rule, tag: int) -> Rule:
@@ -159,6 +148,8 @@ def add_place(
     """Have a value searched for the original's values, unless it is proven or a mere number."""
     if origin is Origin.PROVEN or not element.value:
         return
+    if where is None or where.tag == special.METHOD_CODES:
+        element = special.without_ours(element, where)
     digits = _DIGITS.get(element.vr)
     if element.vr in _SEARCHED or (digits and element.value.translate(None, digits)):
         walk.places.append(Place(origin, element, where, after))
@@ -212,33 +203,30 @@ def _level(
     )  # fmt: skip
 
 
-def _private_twins(source: Item, output: Item) -> dict[int, Element]:
-    """Pair the output's private elements with the source's by creator: blocks may have moved."""
-    wanted = [tag for tag in output.by_tag if is_private(tag) and not is_creator(tag)]
-    if not wanted:
-        return {}
-    known = {
-        (tag >> 16, creator_of(source, tag), tag & 0xFF): element
-        for tag, element in source.by_tag.items()
-        if is_private(tag) and not is_creator(tag)
-    }
-    keys = {tag: (tag >> 16, creator_of(output, tag), tag & 0xFF) for tag in wanted}
-    return {tag: known[key] for tag, key in keys.items() if key in known}
-
-
-def _walk_private(walk: Walk, level: Level, element: Element, twins: dict[int, Element]) -> None:
-    tag, where = element.tag, level.where
-    if is_creator(tag):
-        _check_creator(walk, level, element)
-        return
-    rule = rule_of(walk.recipe.profile, level.output, tag, element.vr)
-    twin = twins.get(tag)
-    if twin is None:
-        walk.report(Severity.INVALID, where, tag, "A private attribute that the original lacks.")
-        add_all_places(walk, Origin.STRAY, element, where, level.after)
-    else:
-        twin, element = with_known_vr(level.source, twin), with_known_vr(level.output, element)
-        _walk_pair(walk, level, rule, twin, element)
+def _walk_private(walk: Walk, level: Level) -> None:
+    """Pair private elements by group, creator and last byte: their blocks may have moved."""
+    before, after = private_elements(level.source), private_elements(level.output)
+    profile = walk.recipe.profile
+    indexed = {element.start for element in after.values()}
+    for tag, element in level.output.by_tag.items():
+        if is_creator(tag):
+            _check_creator(walk, level, element)
+        elif is_private(tag) and element.start not in indexed:
+            walk.report(Severity.INVALID, level.where, tag, "A private attribute stands twice.")
+            add_all_places(walk, Origin.STRAY, element, level.where, level.after)
+    for (group, creator, number), element in after.items():
+        twin = before.get((group, creator, number))
+        if twin is None:
+            walk.report(Severity.INVALID, level.where, element.tag, "The original has no such.")
+            add_all_places(walk, Origin.STRAY, element, level.where, level.after)
+        else:
+            rule = private_rule(profile, group, creator, number, element.vr)
+            _walk_pair(walk, level, rule, twin, element)
+    for (group, creator, number), element in before.items():
+        if (group, creator, number) not in after:
+            rule = private_rule(profile, group, creator, number, element.vr)
+            if rule.actions != _ONLY_REMOVED:
+                law.check_absent(walk, rule, element, level.where, level.before)
 
 
 def _check_creator(walk: Walk, level: Level, element: Element) -> None:
