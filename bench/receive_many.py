@@ -48,7 +48,7 @@ def latencies(port: int, paths: list[Path], seconds: float) -> list[float]:
         subprocess.Popen([*command, *map(str, paths)], stdout=subprocess.PIPE)
         for _ in range(_PROCESSES)
     ]
-    return sorted(sum((json.loads(sender.communicate()[0]) for sender in senders), []))
+    return sorted(answer for sender in senders for answer in json.loads(sender.communicate()[0]))
 
 
 def peak_of_two_gigabytes(port: int) -> None:

@@ -38,6 +38,8 @@ _OVERLAYS = 0x60  # the first byte of the repeating groups 6000 to 60FE
 _PSEUDONYMS = frozenset({_PATIENT_NAME, _PATIENT_ID, _ACCESSION, _STUDY_ID})
 _MOVES = {"DA": values.shifted_date, "DT": values.shifted_datetime, "TM": values.time}
 _TEMPORAL = _MOVES.keys()
+#: Characters of a value, where text is cut to words that already fit (PS3.5 6.2).
+_LONGEST = {"LO": 64, "SH": 16}
 _OPAQUE = frozenset({"OB", "OW", "UN"})
 #: Stands for "not asked yet" where None means "keep".
 _UNDECIDED: Step = b"undecided"
@@ -171,7 +173,7 @@ class Plan(dict[bytes, Step]):
             case Action.D:
                 return self._dummy(tag, vr)
             case Action.U if vr in ("UI", "SQ"):
-                return recurse if vr == "SQ" else values.changing("UI", values.uid, _REMOVED)
+                return recurse if vr == "SQ" else values.remapped
             case Action.U:
                 return self._dummy(tag, vr)
             case Action.K:
@@ -192,7 +194,7 @@ class Plan(dict[bytes, Step]):
         if vr == "SQ":
             return dummy_items.dummy_sequence(tag, implicit=self._book.implicit)
         if vr == "UI":
-            return values.changing("UI", values.uid, _REMOVED)
+            return values.remapped
         known = attribute(tag)
         return values.dummy_step(vr, known.vm if known else "1")
 
@@ -232,11 +234,12 @@ class Plan(dict[bytes, Step]):
             return self._date(tag, vr, kind)
         if vr == "UI":
             kept = Option.RETAIN_UIDS in options
-            return None if kept else values.changing(vr, values.uid, _REMOVED)
+            return None if kept else values.remapped
         if vr == "AS":
             return values.changing(vr, values.age, gone)
         if vr in TEXT:
-            return values.changing(vr, values.cleaned, gone)
+            change = values.cleaned_to(_LONGEST[vr]) if vr in _LONGEST else values.cleaned
+            return values.changing(vr, change, gone)
         if vr in NUMBER:
             return None
         if tag >> 16 & 1 and (vr == "CS" or vr in _OPAQUE):
@@ -272,7 +275,7 @@ class Plan(dict[bytes, Step]):
                 change = values.hashed(f"{tag:08X}")
                 return values.changing(vr, change, self._gone(tag, vr, kind))
             case "remap":
-                return values.changing("UI", values.uid, _REMOVED)
+                return values.remapped
             case "shift":
                 if tag == _BIRTH_DATE:
                     return values.changing(vr, values.birth_date, self._gone(tag, vr, kind))

@@ -16,7 +16,8 @@ from node.deid.outcome import Quarantined
 from node.deid.source import Source
 
 _PREAMBLE = 128
-_LARGEST_META = 65_536
+#: What is read first: a File Meta, and the whole header of most instances.
+FIRST_WINDOW = 16_384
 _TRANSFER_SYNTAX = 0x00020010
 _VR = re.compile(b"|".join(vr.encode() for vr in sorted(SHORT_VRS | LONG_VRS)))
 _UID = re.compile(rb"[0-9.]{1,64}")
@@ -29,7 +30,7 @@ def read_meta(source: Source) -> tuple[str, int]:
     is encoded. A File Meta that says implicit VR of an explicit data set is put right, as the
     data set can be read in one way only.
     """
-    head = source.read(0, min(source.size, _LARGEST_META))
+    head = source.head(FIRST_WINDOW)
     offset = _PREAMBLE + 4 if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM" else 0
     transfer_syntax = ""
     while head[offset : offset + 2] == b"\x02\x00":

@@ -72,6 +72,7 @@ def identity_of(issuer: str, patient_id: str) -> bytes:
     return unicodedata.normalize("NFC", text).encode()
 
 
+@lru_cache(maxsize=1024)
 def patient_code(subkeys: Subkeys, identity: bytes) -> str:
     """Give the 13 characters (A-Z, 2-7) that stand for a patient."""
     return _code(subkeys.patient, identity)
@@ -92,6 +93,7 @@ def text_code(subkeys: Subkeys, identity: bytes, attribute: str, text: str) -> s
     return _code_of_value(subkeys.text, identity + b"\0" + attribute.encode(), "H", text)
 
 
+@lru_cache(maxsize=1024)
 def shift_days(subkeys: Subkeys, identity: bytes) -> int:
     """Give the days, 1 to 3,650, by which this patient's dates are moved into the past."""
     digest = hmac.digest(subkeys.date, identity, "sha256")
@@ -103,6 +105,7 @@ def _code(key: bytes, message: bytes) -> str:
     return base64.b32encode(digest[:9]).decode()[:_CODE_CHARACTERS]
 
 
+@lru_cache(maxsize=4096)
 def _code_of_value(key: bytes, scope: bytes, letter: str, value: str) -> str:
     value = unicodedata.normalize("NFC", value.strip(" \0"))
     if not value:

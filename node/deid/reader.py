@@ -16,11 +16,11 @@ from pathlib import Path
 
 from node.deid import element, normalise, syntax
 from node.deid.element import Disorder, Element, Encapsulated, Runaway
-from node.deid.meta import read_meta
+from node.deid.meta import FIRST_WINDOW, read_meta
 from node.deid.outcome import Quarantined
 from node.deid.source import Source
 
-_FIRST_WINDOW = 32_768
+_WINDOW = 65_536
 _LARGEST_WINDOW = 256 * 1024 * 1024
 _LONGEST_HEADER = 12
 #: A value that has to be looked into is held in memory; a kept one is copied, however large.
@@ -126,14 +126,14 @@ def _read(source: Source) -> Instance:
 
 def _walk(instance: Instance, position: int) -> None:
     """Walk the top level window by window until Pixel Data or the end of the file."""
-    size, last = _FIRST_WINDOW, -1
+    size, last = 0, -1  # the first window is what the File Meta was read from
     while position < instance.source.size and last < element.PIXEL_DATA:
         stretch, stopped, encapsulated = _walk_window(instance, position, size, last)
         if encapsulated:
             key = stretch.buffer[stopped : stopped + 6]
             instance.fragments = _fragments(instance.source, position + stopped, key)
         elif stopped == 0:
-            size *= 4  # a sequence of undefined length reaches beyond
+            size = max(4 * size, _WINDOW)  # a sequence of undefined length reaches beyond
             if size > _LARGEST_WINDOW:
                 raise Quarantined("a sequence is larger than we hold in memory")
         if stretch.elements:
@@ -141,6 +141,7 @@ def _walk(instance: Instance, position: int) -> None:
         _index(instance, stretch)
         if encapsulated:
             return
+        size = size or _WINDOW
         position += stopped
 
 
@@ -154,7 +155,10 @@ def _walk_window(
     """
     source = instance.source
     walk = element.walk_implicit if instance.implicit else element.walk_explicit
-    buffer = source.read(position, min(size, source.size - position))
+    if size:
+        buffer = source.read(position, min(size, source.size - position))
+    else:
+        buffer = source.head(FIRST_WINDOW)[position:]
     whole = position + len(buffer) == source.size
     end = len(buffer) if whole else len(buffer) - _LONGEST_HEADER
     elements: list[Element] = []

@@ -101,17 +101,19 @@ def items_of(
 
 def item_bytes(treatment: Treatment, plan: Plan, buffer: bytes, elements: list[Element]) -> bytes:
     """Treat the elements of one item and give them with the item's header."""
-    outer = treatment.encoding, treatment.privates
-    declared = _declared_character_set(buffer, elements)
-    if declared:
-        treatment.encoding = encoding_of(declared, "")
-    if plan.keeps_private:
-        treatment.privates = private.survivors(
-            treatment, plan, [(buffer, element) for element in elements if element[0] >> 16 & 1]
-        )
     pieces: list[bytes] = []
-    rebuild(buffer, elements, plan, treatment, pieces)
-    treatment.encoding, treatment.privates = outer
+    declares = elements and elements[0][0] <= _CHARACTER_SET
+    if not declares and not plan.keeps_private:
+        rebuild(buffer, elements, plan, treatment, pieces)
+    else:
+        outer = treatment.encoding, treatment.privates
+        if declared := _declared_character_set(buffer, elements):
+            treatment.encoding = encoding_of(declared, "")
+        if plan.keeps_private:
+            odd = [(buffer, element) for element in elements if element[0] >> 16 & 1]
+            treatment.privates = private.survivors(treatment, plan, odd) if odd else {}
+        rebuild(buffer, elements, plan, treatment, pieces)
+        treatment.encoding, treatment.privates = outer
     body = b"".join(pieces)
     return ITEM + len(body).to_bytes(4, "little") + body
 

@@ -16,7 +16,7 @@ class Settled:
 
     profile: Profile
     digest: str
-    identifying: tuple[int, ...]
+    identifying: frozenset[int]
     #: Tag, VR and value that a site's `replace` rules put where the attribute is absent.
     inserts: tuple[tuple[int, str, str], ...]
 
@@ -35,7 +35,7 @@ def settled(profile: Profile) -> Settled:
     return new
 
 
-def _identifying(profile: Profile) -> tuple[int, ...]:
+def _identifying(profile: Profile) -> frozenset[int]:
     """Leave out what the profile itself lets stay: that may be said twice."""
     tags: list[int] = []
     for tag in sorted(identifiers.ALL):
@@ -44,7 +44,7 @@ def _identifying(profile: Profile) -> tuple[int, ...]:
         rule = profile.public(tag, vr)
         if rule.actions != (Action.K,) or rule.verb == "shift":
             tags.append(tag)
-    return tuple(tags)
+    return frozenset(tags)
 
 
 def _inserts(profile: Profile) -> tuple[tuple[int, str, str], ...]:

@@ -10,12 +10,19 @@ from node.deid.outcome import Quarantined
 class Source:
     """A file's descriptor, or bytes. Reading never moves anything."""
 
-    __slots__ = ("fd", "memory", "size")
+    __slots__ = ("_head", "fd", "memory", "size")
 
     def __init__(self, size: int = 0, *, fd: int = -1, memory: bytes = b"") -> None:
         self.fd = fd
         self.memory = memory
         self.size = len(memory) if fd < 0 else size
+        self._head = b""
+
+    def head(self, length: int) -> bytes:
+        """Give the first bytes, or all where there are fewer; read once for who asks again."""
+        if not self._head:
+            self._head = self.read(0, min(self.size, length))
+        return self._head
 
     def read(self, offset: int, length: int) -> bytes:
         """Give exactly `length` bytes; Quarantined where the source ends before."""

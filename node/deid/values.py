@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from node.deid import clean, dates, pseudonyms
 from node.deid.charset import decode, decode_leniently, encode
 from node.deid.dummies import dummy, encoded
 from node.deid.element import Element
 from node.deid.outcome import Quarantined
+from node.deid.pseudonyms import Subkeys
 from node.deid.rebuild import Apply, Plan, Step, apply
 from node.deid.treatment import Treatment
 
@@ -66,11 +68,16 @@ def or_removed(step: Step) -> Step:
     return attempt
 
 
-def uid(treatment: Treatment, value: bytes) -> bytes:
-    """Remap each UID of a value."""
-    if b"\\" not in value:
-        return pseudonyms.remap_uid(treatment.subkeys, value)
-    return b"\\".join(pseudonyms.remap_uid(treatment.subkeys, part) for part in value.split(b"\\"))
+def remapped(treatment: Treatment, _plan: Plan, buffer: bytes, element: Element) -> bytes:
+    """Write the element of a UID (or several) with the UIDs that stand for them."""
+    _, key, _, start, end, _ = element
+    return _uid_element(treatment.subkeys, key[:4], buffer[start:end], treatment.implicit)
+
+
+@lru_cache(maxsize=65536)
+def _uid_element(subkeys: Subkeys, tag: bytes, value: bytes, implicit: bool) -> bytes:
+    parts = [pseudonyms.remap_uid(subkeys, part) for part in value.split(b"\\")]
+    return encoded(tag, "UI", b"\\".join(parts), implicit=implicit)
 
 
 def shifted_date(treatment: Treatment, value: bytes) -> bytes | None:
@@ -175,6 +182,18 @@ def cleaned(treatment: Treatment, value: bytes) -> bytes | None:
     if not safe or treatment.identifiers.occur_in(safe):
         return None
     return encode(safe, treatment.encoding)
+
+
+def cleaned_to(longest: int) -> Change:
+    """Keep safe words as far as a VR's length allows."""
+
+    def change(treatment: Treatment, value: bytes) -> bytes | None:
+        text = cleaned(treatment, value)
+        if text is None or len(text) <= longest or b"\\" in text:
+            return text
+        return text[: longest + 1].rpartition(b" ")[0] or None
+
+    return change
 
 
 def defined_term(_treatment: Treatment, value: bytes) -> bytes | None:
