@@ -32,7 +32,7 @@ def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
     assert isinstance(destination, FolderDestination)  # noqa: S101 -- SENDERS chose this function
     reader = Reader()
     try:
-        destination.path.mkdir(parents=True, exist_ok=True, mode=0o770)
+        _make_folder(destination.path)
         for item in batch.items:
             if stopped():
                 break
@@ -47,7 +47,7 @@ def _deliver(root: Path, reader: Reader, item: Item, report: Report) -> Answer:
     try:
         with reader.open(item) as source:
             folder = root.joinpath(*_components(item))
-            _make_folders(root, folder)
+            _make_folder(folder)
             report.begun(item)
             return _place(folder, source, report)
     except FileAltered as altered:
@@ -94,10 +94,9 @@ def _write(path: Path, source: Source, report: Report) -> None:
     disk.fsync_dir(path.parent)
 
 
-def _make_folders(root: Path, folder: Path) -> None:
-    """Make the folders between, each name durable in its parent."""
-    missing = [folder, *folder.parents]
-    missing = [path for path in missing[: missing.index(root)] if not path.exists()]
+def _make_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, each name durable in its parent."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True, mode=0o770)
         disk.fsync_dir(path.parent)

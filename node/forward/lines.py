@@ -23,6 +23,7 @@ from node.outbox.deliveries import Delivery
 from node.outbox.layout import Outbox
 
 DUE_AT_ONCE = 100
+PROGRESS_SECONDS = 1.0
 log = structlog.get_logger()
 
 
@@ -33,6 +34,8 @@ class Line:
     destination: Destination
     turn: Turn | None = None
     sending: Sending | None = None
+    #: When its progress was last logged, on the monotonic clock.
+    told_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -124,10 +127,12 @@ class Lines:
                 done = settling.settle_answered(connection, current, now)
             for delivery in done:
                 self.delivered(delivery, now)
-            log.debug(
-                "delivery_progress", destination=line.destination.name, done=current.stored,
-                total=len(current.places),
-            )  # fmt: skip
+            if monotonic - line.told_at > PROGRESS_SECONDS:
+                line.told_at = monotonic
+                log.info(
+                    "delivery_progress", destination=line.destination.name, done=current.stored,
+                    total=len(current.places),
+                )  # fmt: skip
         if sending.ending is not None:
             self._end(line, sending, current, now)
 

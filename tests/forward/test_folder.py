@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from node import disk
 from node.config import FolderDestination
 from node.forward import folder
 from node.forward.batch import Batch, Reaction
@@ -135,3 +136,21 @@ def test_a_folder_that_is_away_is_tried_again(world: World) -> None:
         blocking.unlink()
         tick_until(forwarder, lambda: bool(world.receipts()))
     assert len(_files(world)) == 2
+
+
+def test_a_file_is_durable_before_it_counts_as_delivered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are synced before it takes its name, and its name before the answer."""
+    batch = _batch(world, world.release(instances=1))
+    steps: list[str] = []
+    for name in ("fsync", "rename_noreplace", "fsync_dir"):
+        plain = getattr(disk, name)
+        monkeypatch.setattr(
+            disk, name, lambda *given, name=name, plain=plain: (steps.append(name), plain(*given))
+        )
+    monkeypatch.setattr(Told, "answered", lambda _told, _answer: steps.append("answered"))
+    folder.send(batch, Told(), lambda: False)
+    assert steps[-4:] == ["fsync", "rename_noreplace", "fsync_dir", "answered"]
+    # each of the four folders made on the way is durable in the one above it
+    assert steps[:-4] == ["fsync_dir"] * 4

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from node import disk
+from node.forward.role import run
 from node.outbox.states import DeliveryState
 from tests.forward.faulty_pacs import FaultyPacs, running
-from tests.forward.harness import World, decide, dicom_destination, make_world
+from tests.forward.harness import World, decide, dicom_destination, make_world, tick_until
 
 S = DeliveryState
 AUDIT = """
@@ -126,45 +128,62 @@ def test_a_killed_role_takes_its_senders_with_it(tmp_path: Path) -> None:
     assert {len(set(copies)) for copies in pacs.held.values()} == {1}
 
 
-def test_a_hung_sender_leaves_no_zombie(tmp_path: Path) -> None:
-    """Senders come and go; what is left below the role is its server of processes."""
-    with running(FaultyPacs()) as pacs:
-        world = make_world(tmp_path, [dicom_destination(pacs.port)])
-        with role(world) as process:
-            for study in range(1, 6):
-                world.release(study=study, instances=1)
-                _wait(lambda: len(world.receipts()) == study)  # noqa: B023 -- waited for here
-            _wait(lambda: len(_children(process.pid)) <= 2)
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Put the signal handlers back that a role in this process set."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
-def test_a_second_forward_is_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_signals")
+def test_a_second_forward_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two would send everything twice."""
     world = make_world(tmp_path, [dicom_destination(1)])
-    with role(world) as first:
-        _wait(lambda: (world.outbox.database).exists() and first.poll() is None)
-        with role(world) as second:
-            _, told = second.communicate(timeout=30)
-        assert second.returncode == 1
-        assert "another forward" in told.strip().splitlines()[-1]
+    held = disk.lock_file(world.outbox.locks / "forward.lock")
+    try:
+        assert run(world.config) == 1
+    finally:
+        os.close(held)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "another forward" in line
 
 
-def test_a_signing_key_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_signals")
+def test_a_signing_key_that_is_none_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without the key no manifest can be checked: nothing is sent, exit 2."""
     world = make_world(tmp_path, [dicom_destination(1)])
+    world.outbox.public_key.unlink()
     world.outbox.public_key.write_text("no key")
-    with role(world) as process:
-        _, told = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert "not a public key" in told.strip().splitlines()[-1]
+    assert run(world.config) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not a public key" in line
+    assert not disk.is_locked(world.outbox.locks / "forward.lock")
 
 
-@pytest.mark.parametrize("kind", ["dicom", "folder"])
-def test_the_forwarder_opens_nothing_of_the_identified_zone(tmp_path: Path, kind: str) -> None:
+def test_senders_leave_no_zombie(tmp_path: Path) -> None:
+    """They come and go; what stays is the server that they are forked from."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        with world.forwarding() as forwarder:
+            before = _children(os.getpid())
+            for study in range(1, 6):
+                world.release(study=study, instances=1)
+                tick_until(forwarder, lambda: len(world.receipts()) == study)  # noqa: B023 -- now
+            _wait(lambda: _children(os.getpid()) <= before)
+
+
+def test_the_forwarder_opens_nothing_of_the_identified_zone(tmp_path: Path) -> None:
     """Of the data folder it touches the outbox, of the rest its configuration; never a key."""
     data = tmp_path / "data"
     with running(FaultyPacs()) as pacs:
-        files = {"type": "folder", "name": "research", "path": str(tmp_path / "files")}
-        world = make_world(data, [files if kind == "folder" else dicom_destination(pacs.port)])
+        files = {"type": "folder", "name": "files", "path": str(tmp_path / "files")}
+        world = make_world(data, [files, dicom_destination(pacs.port)])
         for decoy in ("inbox/arrived/a.dcm", "inbox/db/index.sqlite3", "keys/pseudonym.key"):
             (data / decoy).parent.mkdir(parents=True, exist_ok=True)
             (data / decoy).write_bytes(b"decoy")
@@ -174,7 +193,7 @@ def test_the_forwarder_opens_nothing_of_the_identified_zone(tmp_path: Path, kind
         (hooks / "sitecustomize.py").write_text(AUDIT)
         audit = tmp_path / "audit.log"
         with role(world, PYTHONPATH=str(hooks), AUDIT_LOG=str(audit)) as process:
-            _wait(world.receipts)
+            _wait(lambda: len(world.receipts()) == 2)
             decide(world, "withdraw", study=made.study)
             _wait(lambda: list(world.outbox.withdrawals.iterdir()))
             process.send_signal(signal.SIGTERM)
