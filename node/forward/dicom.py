@@ -21,6 +21,7 @@ from node.forward.source import FileAltered, Source, read_ahead
 from node.upper_layer import (
     AssociationRejected,
     Deadlines,
+    HandshakeFailed,
     Proposal,
     RequestedAssociation,
     UpperLayerError,
@@ -60,6 +61,10 @@ def connect(
 ) -> RequestedAssociation:
     """Open an association with a destination; raises UpperLayerError."""
     tls = destination.tls
+    try:
+        context = client_context(tls.ca, tls.certificate, tls.private_key) if tls else None
+    except (OSError, ValueError):  # ssl's errors among them
+        raise HandshakeFailed("the TLS files of this destination cannot be used") from None
     return open_association(
         destination.host,
         destination.port,
@@ -67,7 +72,7 @@ def connect(
         destination.ae_title,
         proposals,
         deadlines(timeout),
-        client_context(tls.ca, tls.certificate, tls.private_key) if tls else None,
+        context,
     )
 
 

@@ -7,7 +7,7 @@ sent. What a lost ledger knew is taken back from the receipts.
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Opening:
     entries: tuple[ReleasedInstance, ...]
 
 
-def new_releases(outbox: Outbox, known: frozenset[str]) -> list[str]:
+def new_releases(outbox: Outbox, known: Collection[str]) -> list[str]:
     """List release folders that are not in the ledger."""
     return sorted(
         entry.name

@@ -28,6 +28,8 @@ from node.outbox.signing import load_public_key
 TICK_SECONDS = 0.5
 #: A drain is over in 30 s: children get this long to finish what is on their way.
 DRAIN_SECONDS = 20.0
+#: A folder that changed more recently may change again without its time telling.
+SETTLED_SECONDS = 2.0
 #: What a lost ledger knew of people's decisions is carried out again, but nothing is sent twice.
 _CARRIED_OUT_AGAIN = frozenset(
     {DecisionKind.WITHDRAW, DecisionKind.ABANDON, DecisionKind.PAUSE, DecisionKind.RESUME}
@@ -46,7 +48,9 @@ class Forwarder:
     questions: Questions
     results: Results
     key: Ed25519PublicKey | None = None
-    known: frozenset[str] = frozenset()
+    known: set[str] = field(default_factory=set)
+    #: When the releases folder had last changed at its last reading, in ns.
+    releases_changed: int = -1
     ledger_was_lost: bool = False
     _again: list[Path] = field(default_factory=list)
 
@@ -83,7 +87,7 @@ class Forwarder:
         if ledger_was_lost:
             self._again = decisions.applied(self.outbox.decisions)
         with self.engine.connect() as connection:
-            self.known = deliveries.release_names(connection)
+            self.known = set(deliveries.release_names(connection))
 
     def tick(self, now: float, monotonic: float) -> None:
         """Do what is due, then wait until a child speaks or a moment is over."""
@@ -112,13 +116,17 @@ class Forwarder:
             settling.give_receipt(self.outbox.receipts, delivery, now)
 
     def _see_releases(self, key: Ed25519PublicKey, now: float) -> None:
+        changed = self.outbox.releases.stat().st_mtime_ns
+        if changed == self.releases_changed and now - changed / 1e9 > SETTLED_SECONDS:
+            return  # years of releases are not listed twice a second
+        self.releases_changed = changed
         for name in discovery.new_releases(self.outbox, self.known):
             with self.engine.begin() as connection:
                 discovery.add_release(
                     connection, self.outbox, name, key, self.destinations, now,
                     ledger_was_lost=self.ledger_was_lost,
                 )  # fmt: skip
-            self.known |= {name}
+            self.known.add(name)
         self.ledger_was_lost = False
 
     def _hear_people(self, now: float) -> bool:

@@ -169,13 +169,30 @@ def test_a_release_signed_anew_shows_in_the_chain(tmp_path: Path) -> None:
     assert second.release in problem
 
 
-def test_no_release_follows_a_head_that_cannot_be_trusted(tmp_path: Path) -> None:
-    """With one unreadable manifest, its sequence number might be the highest: fail closed."""
+@pytest.mark.parametrize("change", [
+    lambda _text: "{}",
+    lambda text: text.replace('"sequence":2', '"sequence":7'),
+    lambda text: text.replace('"sequence":2', '"sequence":0'),
+])  # fmt: skip
+def test_no_release_follows_a_head_that_cannot_be_trusted(tmp_path: Path, change: object) -> None:
+    """A manifest without a number, or with a forged one, might hide the highest: fail closed."""
     outbox, key = make_outbox(tmp_path)
-    path = outbox.releases / make_release(outbox, key).release / FILE_NAME
-    _rewrite(path, b"{}")
+    make_release(outbox, key, study=1)
+    path = outbox.releases / make_release(outbox, key, study=2).release / FILE_NAME
+    assert callable(change)
+    _rewrite(path, change(path.read_text()).encode())
     with pytest.raises(ManifestInvalid):
         find_head(outbox.releases, key.public_key())
+
+
+def test_a_text_that_looks_like_a_number_is_not_the_number(tmp_path: Path) -> None:
+    """A person's reason may quote anything; the head is still the manifest's own number."""
+    outbox, key = make_outbox(tmp_path)
+    made = make_release(outbox, key)
+    path = outbox.releases / made.release / FILE_NAME
+    quoting = replace(made, overrides=('see "sequence":9, please',))
+    _rewrite(path, manifests.sign(quoting, key))
+    assert find_head(outbox.releases, key.public_key()).sequence == 1
 
 
 def test_the_private_key_is_closed_to_others(tmp_path: Path) -> None:
