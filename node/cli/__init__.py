@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "node.cli.verifying:verify",
     "echo": "node.cli.echo:echo",
     "find": "node.cli.finding:find",
+    "user": "node.cli.users:user",
     "keygen": "node.cli.configuration:keygen",
 }
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from node.config import Mistake, NodeConfig
+from node.config.loopback import is_loopback
 from node.profile.load import ProfileError, load_profile
+from node.web.users import UsersInvalid, read_users
 
 ALL_ROLES = ("receive", "process", "forward", "web")
 
@@ -35,6 +37,8 @@ def check_files(
     if "process" in roles:
         mistakes += _profiles(tables, beside)
         mistakes += _missing(tables, "routes", ("patients_allow", "patients_deny"))
+    if "web" in roles:
+        mistakes += _web(_table(tables, "web"))
     if "receive" in roles:
         tls = _table(_table(tables, "receive"), "tls")
         mistakes += _missing_here("receive.tls", tls, ("certificate", "private_key", "client_ca"))
@@ -58,6 +62,18 @@ def _profiles(tables: Mapping[str, Any], beside: Path | None) -> Iterator[Mistak
         except ProfileError as error:
             for mistake in error.mistakes:
                 yield Mistake(f"routes[{number}].profile", f"{name!r}: {mistake}")
+
+
+def _web(web: Mapping[str, Any]) -> Iterator[Mistake]:
+    yield from _missing_here("web.tls", _table(web, "tls"), ("certificate", "private_key"))
+    users = web.get("users")
+    if isinstance(users, str | Path):
+        try:
+            read_users(Path(users))
+        except UsersInvalid as error:
+            yield Mistake("web.users", str(error))
+    if not is_loopback(str(web.get("host", "127.0.0.1"))) and not (users and web.get("tls")):
+        yield Mistake("web.host", "beyond loopback the page needs [web] users and [web.tls]")
 
 
 def _missing(tables: Mapping[str, Any], key: str, names: tuple[str, ...]) -> Iterator[Mistake]:

@@ -22,6 +22,7 @@ from node.config.sections import (
     Route,
     StowDestination,
     Web,
+    WebTls,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Route",
     "StowDestination",
     "Web",
+    "WebTls",
     "find_config",
     "load_config",
 ]

@@ -187,11 +187,21 @@ class Retention(Section):
     held_max_days: Annotated[float, Field(ge=0)] = 0
 
 
+class WebTls(Section):
+    """`tls` of `[web]`."""
+
+    certificate: Path
+    private_key: Path
+
+
 class Web(Section):
-    """`[web]`."""
+    """`[web]`. Beyond loopback it needs both `users` and `tls`."""
 
     host: str = "127.0.0.1"
     port: ListenPort = 8114
+    users: Path | None = None
+    session_minutes: Annotated[float, Field(gt=0)] = 60
+    tls: WebTls | None = None
 
 
 class Log(Section):

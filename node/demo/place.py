@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.demo.peers import free_port
+from node.web.users import Right, make_user, write_users
 
 MARK = "made-by-deid-node-demo"
+#: The demo's page is on this machine only, and shows nobody's data.
+USERS, PERSON, PASSWORD = "web-users", "demo", "demo-password"
 STOP_SECONDS = 60
 QUIET_SECONDS = 2
 
@@ -62,6 +65,7 @@ class Place:
 def make_place() -> Place:
     """Make the demo's folder afresh, here or in a temporary place, with its node.toml."""
     place = Place(_fresh_folder(), free_port(), free_port(), free_port())
+    _add_user(place)
     place.config.write_text(
         f"""# The configuration of `deid-node demo`; config/node.toml tells every key.
 [node]
@@ -93,10 +97,17 @@ retry_first_seconds = 1
 
 [web]
 port = {place.web_port}
+users = "{place.folder / USERS}"
 """,
         encoding="utf-8",
     )
     return place
+
+
+def _add_user(place: Place) -> None:
+    """Let one person sign in to the demo's page, with the right to decide."""
+    user = make_user(PERSON, Right.DECIDE, PASSWORD)
+    write_users(place.folder / USERS, {user.name: user})
 
 
 @contextmanager

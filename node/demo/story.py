@@ -15,7 +15,7 @@ from node.config import NodeConfig, load_config
 from node.demo.outcome import check, tell
 from node.demo.patients import Study, make_studies
 from node.demo.peers import ModalityFailed, answers_echo, research_pacs, send_study
-from node.demo.place import NodeFailed, Place, make_place, running_node
+from node.demo.place import PASSWORD, PERSON, NodeFailed, Place, make_place, running_node
 from node.demo.watching import Watching, watching
 from node.status import status
 
@@ -103,7 +103,7 @@ def _follow(
 def _stay(console: Console, place: Place) -> None:
     console.print(
         f"\nThe node goes on: send to DEIDNODE at 127.0.0.1:{place.receive_port},"
-        f" look at {place.page}; Ctrl-C ends it."
+        f" look at {place.page} (sign in as {PERSON} with {PASSWORD}); Ctrl-C ends it."
     )
     try:
         threading.Event().wait()

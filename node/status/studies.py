@@ -70,7 +70,13 @@ def _series(rows: list[views.InstanceRow]) -> list[dict[str, Any]]:
     for row in rows:
         entry = series.setdefault(
             row.series,
-            {"series": row.series, "modality": row.modality, "states": {}, "waiting": []},
+            {
+                "series": row.series,
+                "modality": row.modality,
+                "first": row.instance,
+                "states": {},
+                "waiting": [],
+            },
         )
         entry["states"][row.state] = entry["states"].get(row.state, 0) + 1
         why = row.waits_for or row.reason

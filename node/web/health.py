@@ -8,9 +8,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from node.config import NodeConfig
+from node.config.loopback import is_loopback
 from node.status.read import reading_index, reading_ledger, roles
 from node.web.live import disk_use
 from node.web.metrics import NodeMetrics
+from node.web.sessions import Page, may
+from node.web.users import Right
+
+
+def for_machines(page: Page) -> Page:
+    """Let programs of this machine ask without signing in; others sign in."""
+    guarded = may(Right.WATCH)(page)
+
+    async def answer(request: Request) -> Response:
+        near = request.client is not None and is_loopback(request.client.host)
+        return await (page(request) if near else guarded(request))
+
+    return answer
 
 
 async def healthz(_request: Request) -> Response:
@@ -18,12 +32,14 @@ async def healthz(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
+@for_machines
 async def readyz(request: Request) -> Response:
     """Answer 200 when studies can come in and go out, else 503; either way say what is missing."""
     missing = await run_in_threadpool(_missing, request.app.state.config)
     return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
 
+@for_machines
 async def metrics(request: Request) -> Response:
     """Give the metrics in Prometheus' text format."""
     content = await run_in_threadpool(_metrics, request.app.state.config)

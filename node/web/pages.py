@@ -13,17 +13,21 @@ from starlette.templating import Jinja2Templates
 from node.inbox.states import StudyState
 from node.status.studies import show_study
 from node.web.live import events
+from node.web.sessions import may
+from node.web.users import Right
 
 OVERVIEW_PARTS = ("roles", "tiles", "held", "studies", "destinations", "conservation")
 STUDY_PARTS = ("study",)
 
 
+@may(Right.WATCH)
 async def overview(request: Request) -> Response:
     """Show the whole node on one page."""
     facts = await run_in_threadpool(_overview_facts, request)
     return _templates(request).TemplateResponse(request, "overview.html", facts)
 
 
+@may(Right.WATCH)
 async def overview_events(request: Request) -> Response:
     """Stream the parts of the overview."""
 
@@ -33,6 +37,7 @@ async def overview_events(request: Request) -> Response:
     return _stream(request, parts)
 
 
+@may(Right.WATCH)
 async def study(request: Request) -> Response:
     """Show one study's story."""
     facts = await run_in_threadpool(_study_facts, request)
@@ -41,6 +46,7 @@ async def study(request: Request) -> Response:
     return _templates(request).TemplateResponse(request, "study.html", facts)
 
 
+@may(Right.WATCH)
 async def study_events(request: Request) -> Response:
     """Stream one study's story."""
 
@@ -55,12 +61,15 @@ def _overview_facts(request: Request) -> dict[str, Any]:
     chosen = request.query_params.get("state", "")
     state = StudyState(chosen) if chosen in set(StudyState) else None
     snapshot = request.app.state.snapshots.now(state)
-    return {"status": snapshot, "state": state, "states": list(StudyState)}
+    return {
+        "status": snapshot, "state": state, "states": list(StudyState),
+        "session": request.state.session,
+    }  # fmt: skip
 
 
 def _study_facts(request: Request) -> dict[str, Any] | None:
     found = show_study(request.app.state.config, request.path_params["study"])
-    return None if found is None else {"study": found}
+    return None if found is None else {"study": found, "session": request.state.session}
 
 
 def _render(request: Request, names: tuple[str, ...], facts: dict[str, Any]) -> dict[str, str]:

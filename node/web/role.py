@@ -67,8 +67,11 @@ def _listen(config: NodeConfig) -> socket.socket:
 
 
 def _serve(config: NodeConfig, listener: socket.socket) -> None:
+    tls = config.web.tls
     settings = uvicorn.Config(
         make_app(config),
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.private_key if tls else None,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -92,7 +92,13 @@ def test_show_tells_one_studys_story(node: MakeNode) -> None:
     assert told["timeline"][0]["at"] == "2026-01-02T03:04:06+00:00"
     assert told["deliveries"][0]["state"] == "DELIVERED"
     assert told["series"] == [
-        {"series": 1, "modality": "CT", "states": {"DEIDENTIFIED": 4}, "waiting": []}
+        {
+            "series": 1,
+            "modality": "CT",
+            "first": "assoc00001-000001",
+            "states": {"DEIDENTIFIED": 4},
+            "waiting": [],
+        }
     ]
     text = made.cli("held", "show", study_id(0)).output
     assert "Burned In Annotation" in text

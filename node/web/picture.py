@@ -1,0 +1,134 @@
+"""What a worker of the web role does with an original: draw a frame, or tell what would change."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
+
+from node.deid import Change, Held, Quarantined, preview
+from node.profile.key import KEY_BYTES
+from node.profile.load import load_profile
+from node.profile.recipe import Recipe
+
+#: A picture is drawn at most so many pixels wide or high.
+LONGEST = 1024
+#: Without a window of its own an image is shown between these percentiles of its values.
+LOW, HIGH = 1, 99
+_GREY, _COLOUR = 0, 2
+_PLANAR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Draw one frame (from 0); a window of None is the image's own."""
+
+    path: Path
+    frame: int = 0
+    window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The picture as PNG, how many frames there are, and the window (centre, width) it shows."""
+
+    png: bytes
+    frames: int
+    window: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Tell what de-identifying a file with a profile would change."""
+
+    path: Path
+    profile: str
+    beside: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The changes, or why there are none. Pseudonyms are those of a throwaway key."""
+
+    changes: tuple[Change, ...] = ()
+    problem: str = ""
+
+
+def draw(message: Draw) -> Drawn:
+    """Draw one frame of an image."""
+    header = pydicom.dcmread(message.path, stop_before_pixels=True, force=True)
+    frames = int(header.get("NumberOfFrames") or 1)
+    pixels = pixel_array(message.path, index=min(max(message.frame, 0), frames - 1))
+    if header.get("PhotometricInterpretation") == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, header)
+    step = max(1, -(-max(pixels.shape[:2]) // LONGEST))
+    pixels = pixels[::step, ::step]
+    if pixels.ndim == _PLANAR:
+        shown = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+        return Drawn(png(shown), frames, None)
+    values = pixels.astype(np.float32) * float(header.get("RescaleSlope") or 1)
+    values += float(header.get("RescaleIntercept") or 0)
+    window = message.window or _own_window(header, values)
+    grey = _through_window(values, *window)
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":
+        grey = 255 - grey
+    return Drawn(png(grey), frames, window)
+
+
+def compare(message: Compare) -> Compared:
+    """Tell what would change; the web role has no pseudonym key, so it takes a random one."""
+    profile = load_profile(message.profile, message.beside)
+    try:
+        changes = preview(message.path, Recipe(profile, secrets.token_bytes(KEY_BYTES)))
+    except (Quarantined, Held) as outcome:
+        return Compared(problem=outcome.reason)
+    return Compared(tuple(changes))
+
+
+def png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Write rows x columns (grey) or rows x columns x 3 (RGB) as PNG (RFC 2083)."""
+    rows, columns = pixels.shape[:2]
+    colour = _COLOUR if pixels.ndim == _PLANAR else _GREY
+    lines = np.zeros((rows, 1 + pixels[0].size), np.uint8)
+    lines[:, 1:] = pixels.reshape(rows, -1)
+    header = struct.pack(">IIBBBBB", columns, rows, 8, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 3))
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+
+def _own_window(header: Any, values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Give the image's first window (PS3.3 C.11.2.1.2), else one that its values fill."""
+    try:
+        centre, width = header.WindowCenter, header.WindowWidth
+        if isinstance(centre, pydicom.multival.MultiValue):
+            centre, width = centre[0], width[0]
+        return float(centre), max(float(width), 1.0)
+    except (AttributeError, TypeError, ValueError, IndexError):
+        low, high = (float(value) for value in np.percentile(values, (LOW, HIGH)))
+        return (low + high) / 2, max(high - low, 1.0)
+
+
+def _through_window(
+    values: npt.NDArray[np.float32], centre: float, width: float
+) -> npt.NDArray[np.uint8]:
+    scaled = (values - (centre - width / 2)) / width * 255
+    grey: npt.NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    return grey
