@@ -1,0 +1,1 @@
+"""Tests that kill the node, at every durable step and at random."""

@@ -1,0 +1,200 @@
+"""A node whose roles are started one by one, killed, and started again, while studies flow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import port_for
+from pydicom.dataset import FileDataset
+from sqlalchemy import Connection
+
+from node.config import load_config
+from node.inbox import views
+from node.inbox.index import open_index
+from node.inbox.layout import Inbox
+from node.inbox.verify import verify_inbox
+from node.outbox.chain import check_chain
+from node.outbox.layout import Outbox
+from node.outbox.signing import load_public_key
+from tests.factories import identifiers
+from tests.peers import ResearchPacs, research_pacs, send
+
+ROLES = ("receive", "process", "forward")
+#: Only a hang must fail, and a loaded machine is slow.
+PATIENCE = 60.0
+
+CONFIG = """
+[node]
+data_dir = "{data}"
+[receive]
+host = "127.0.0.1"
+port = {port}
+min_free_bytes = 0
+[completion]
+quiet_seconds = 0.2
+[process]
+chunk_instances = 2
+[forward]
+port = 0
+retry_first_seconds = 0.2
+retry_max_seconds = 0.5
+[[routes]]
+name = "trial"
+destinations = ["research"]
+[[destinations]]
+name = "research"
+type = "dicom"
+ae_title = "RESEARCH"
+host = "127.0.0.1"
+port = {pacs}
+"""
+
+
+@dataclass
+class CrashNode:
+    """The three roles that move bytes, each in a process that a test starts and kills."""
+
+    folder: Path
+    port: int
+    pacs: ResearchPacs
+    roles: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    sent: int = 0
+
+    @property
+    def inbox(self) -> Inbox:
+        """Its identified zone."""
+        return Inbox(self.folder / "data" / "inbox")
+
+    @property
+    def outbox(self) -> Outbox:
+        """Its released zone."""
+        return Outbox(self.folder / "data" / "outbox")
+
+    def start(self, role: str, **environment: str) -> None:
+        """Start a role."""
+        with (self.folder / "log").open("ab") as log:
+            self.roles[role] = subprocess.Popen(
+                [sys.executable, "-m", "node", role, "-c", str(self.folder / "node.toml")],
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+
+    def kill(self, role: str) -> None:
+        """End a role as a power cut would."""
+        self.roles[role].kill()
+        self.roles[role].wait(timeout=PATIENCE)
+
+    def kill_all(self) -> None:
+        """End every role at once."""
+        for process in self.roles.values():
+            process.send_signal(signal.SIGKILL)
+        for process in self.roles.values():
+            process.wait(timeout=PATIENCE)
+
+    def keep_alive(self) -> None:
+        """Start again what has died, as a supervisor does."""
+        for role, process in list(self.roles.items()):
+            if process.poll() is not None:
+                self.start(role)
+
+    def send(self, datasets: list[FileDataset]) -> None:
+        """Send instances as a modality does: again and again, until each is acknowledged."""
+        self.sent += len(datasets)
+        left = list(datasets)
+        deadline = time.monotonic() + PATIENCE
+        while left:
+            assert time.monotonic() < deadline, f"not acknowledged\n{self.log()}"
+            with suppress(ConnectionError, OSError, ValueError, RuntimeError):
+                statuses = send(left, self.port)
+                self.acknowledged |= {
+                    str(dataset.SOPInstanceUID)
+                    for dataset, status in zip(left, statuses, strict=False)
+                    if status == 0
+                }
+            left = [one for one in left if str(one.SOPInstanceUID) not in self.acknowledged]
+            if left:
+                self.keep_alive()
+                time.sleep(0.1)
+
+    def wait_for_arrival(self, instances: int) -> None:
+        """Wait until the research PACS has so many instances and every receipt is written."""
+        deadline = time.monotonic() + PATIENCE
+        while not (self._delivered() >= instances and self._every_receipt()):
+            assert time.monotonic() < deadline, (
+                f"{self._delivered()} of {instances} arrived\n{self.log()}"
+            )
+            self.keep_alive()
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Check what must hold at every rest: nothing lost, doubled, leaked or disagreed about."""
+        deadline = time.monotonic() + PATIENCE
+        while (counts := self.counts())["released"] != self._delivered():
+            # The rename is the release: what forward sent at once may get its row a little later.
+            assert time.monotonic() < deadline, f"{counts}\n{self.log()}"
+            self.keep_alive()
+            time.sleep(0.05)
+        with self.index() as conn:
+            problems = [str(problem) for problem in verify_inbox(self.inbox, conn)]
+        problems += check_chain(self.outbox.releases, load_public_key(self.outbox.public_key))
+        assert problems == []
+        assert counts["received"] == sum(counts.values()) - counts["received"]
+        assert counts["received"] >= len(self.acknowledged), "what was acknowledged is there"
+        assert list(self.outbox.staging.iterdir()) == []
+        content = self.pacs.content()
+        for patient in range(1, self.sent + 1):
+            for value in identifiers(patient)[:5]:
+                assert value.encode() not in content, "an identifier is at the destination"
+
+    def counts(self) -> dict[str, int]:
+        """Give the eight counts of conservation."""
+        with self.index() as conn:
+            return views.conservation(conn, len(list(self.inbox.arrived.glob("*.dcm"))))
+
+    @contextmanager
+    def index(self) -> Iterator[Connection]:
+        """Read the index."""
+        index = open_index(self.inbox.database, readonly=True)
+        with index.connect() as conn:
+            yield conn
+        index.dispose()
+
+    def log(self) -> str:
+        """Give the end of what the roles printed."""
+        return (self.folder / "log").read_text(encoding="utf-8")[-6000:]
+
+    def _delivered(self) -> int:
+        return len(list(self.pacs.folder.glob("*.dcm")))
+
+    def _every_receipt(self) -> bool:
+        releases = {path.name for path in self.outbox.releases.iterdir()}
+        return {path.name for path in self.outbox.receipts.glob("*.json")} == {
+            f"{name}--research.json" for name in releases
+        }
+
+
+@contextmanager
+def crash_node(folder: Path) -> Iterator[CrashNode]:
+    """Run the roles and a research PACS while the block runs."""
+    with research_pacs(folder / "pacs") as pacs:
+        port = port_for.select_random()
+        (folder / "node.toml").write_text(
+            CONFIG.format(data=folder / "data", port=port, pacs=pacs.port), encoding="utf-8"
+        )
+        load_config(folder / "node.toml")
+        node = CrashNode(folder, port, pacs)
+        try:
+            for role in ROLES:
+                node.start(role)
+            yield node
+        finally:
+            node.kill_all()
