@@ -32,7 +32,7 @@ _DUMMIES = {
 }
 #: A dummy text says nothing but that something is missing: no digits, no words of its own.
 _DUMMY_TEXT = re.compile(
-    rb"(?i)(anonymized|anonymous|dummy|finding|none|removed|unknown|unspecified)"
+    rb"ANONYM(IZED|OUS)|DUMMY|Finding|NONE|REMOVED|Removed|UNKNOWN|UNSPECIFIED"
 )
 #: VRs whose dummy may be a document; its words are searched like any other's.
 _BYTES = frozenset({"OB", "OW", "UN"})
@@ -149,7 +149,13 @@ def is_unparsable(pair: Pair) -> bool:
 
 def is_cleaned(pair: Pair, patient_words: frozenset[str]) -> bool:
     """C on text: only words known to be safe, none of the patient's, none that was not there."""
-    return _are_safe(pair.after, patient_words) and _runs(pair.after) <= _runs(pair.before)
+    before, after = pair.before, pair.after
+    separators = set(WORD.sub("", after))
+    return (
+        _are_safe(after, patient_words)
+        and _runs(after) <= _runs(before)
+        and separators <= {*before, " "}
+    )
 
 
 @lru_cache(1 << 12)

@@ -102,8 +102,6 @@ def _with_concept(level: Level, rule: Rule, tag: int) -> Rule:
 
 def _walk_pair(walk: Walk, level: Level, rule: Rule, twin: Element, element: Element) -> None:
     tag, where = element.tag, level.where
-    if tag in BULK and where is None:
-        return
     rule = _with_concept(level, rule, tag)
     if _is_plainly_kept(rule, twin, element):
         add_place(walk, Origin.KEPT, element, where, level.after)
@@ -116,6 +114,8 @@ def _walk_pair(walk: Walk, level: Level, rule: Rule, twin: Element, element: Ele
             tag,
             f"The VR {element.vr} is neither the original's nor the dictionary's.",
         )
+    if tag in BULK and where is None:
+        return
     if tag in special.LAWS and not rule.verb:
         origin = special.LAWS[tag](walk, rule, pair, level)
     elif rule.verb:
@@ -139,6 +139,7 @@ def _is_plainly_kept(rule: Rule, twin: Element, element: Element) -> bool:
         and element.items is None
         and not rule.verb
         and element.tag not in special.LAWS
+        and element.tag not in BULK
     )
 
 

@@ -180,7 +180,10 @@ class Engine:
     def mark(self, dataset: Dataset) -> None:
         """Say what was done."""
         dataset.PatientIdentityRemoved = "YES"
-        dataset.DeidentificationMethod = [*self.methods, f"deid-node {__version__}"]
+        dataset.DeidentificationMethod = [
+            *self.methods,
+            f"deid-node {__version__}, profile {self.profile.name}",
+        ]
         items = list(self.codes)
         for code in self.profile.code_items():
             item = Dataset()

@@ -1,0 +1,35 @@
+"""Every byte of the output counts: change any one, and the validator sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.deid import deidentify
+from node.profile.recipe import Recipe
+from node.validate import validate
+from tests.factories import write_instance
+from tests.validate.rich import rich_image, rich_report
+
+
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("make", "profile"), [(rich_image, "basic"), (rich_report, "research")])
+def test_a_changed_byte_is_seen(
+    make: object, profile: str, step: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Preamble, meta, headers, values, padding and pixels: no byte is nobody's."""
+    recipe: Recipe = request.getfixturevalue(profile)
+    source, target = write_instance(tmp_path / "source.dcm", make()), tmp_path / "target.dcm"
+    deidentify(source, target, recipe)
+    target.chmod(0o600)
+    whole = target.read_bytes()
+    assert not validate(source, target, recipe).holds
+    unseen = []
+    for at in range(0, len(whole), step):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        target.write_bytes(changed)
+        if not validate(source, target, recipe).holds:
+            unseen.append(at)
+    assert unseen == []
