@@ -12,10 +12,10 @@ from node.config import DicomDestination, Forward
 from node.forward.backoff import next_delay
 from node.forward.commitment import Declined, Question, Result, Transaction, describe_failure
 from node.forward.turn import TRIES, refuse, summary
-from node.outbox import deliveries, ledger
+from node.outbox import deliveries, instances, ledger
 from node.outbox.deliveries import Delivery
+from node.outbox.instances import InstanceOutcome
 from node.outbox.layout import Outbox
-from node.outbox.ledger import InstanceOutcome
 from node.outbox.manifest import Manifest, ManifestInvalid, read_manifest
 from node.outbox.states import DeliveryState, InstanceState
 
@@ -88,7 +88,7 @@ def settle_result(
         manifest = read_manifest(outbox.releases / delivery.release, key)
     except ManifestInvalid:
         return None
-    ledger.record(connection, _outcomes(connection, delivery, manifest, result))
+    instances.record(connection, _outcomes(connection, delivery, manifest, result))
     after = deliveries.delivery_by_id(connection, delivery.id)
     if after.state is DeliveryState.DELIVERED:
         _settle_delivery(connection, after, timing, now)
@@ -121,11 +121,11 @@ def _settle_delivery(
         )  # fmt: skip
         log.info("study_committed", **facts, instances=delivery.total)
     elif delivery.refused:
-        rows = deliveries.instances(connection, delivery.id)
+        rows = instances.instances_of(connection, delivery.id)
         refuse(connection, delivery, now, summary(rows, InstanceState.REFUSED))
     elif delivery.stored < delivery.total:
         # What the destination lost is sent again.
-        rows = deliveries.instances(connection, delivery.id)
+        rows = instances.instances_of(connection, delivery.id)
         answer = summary(rows, InstanceState.PENDING)
         delay = next_delay(1, timing.retry_first_seconds, timing.retry_max_seconds)
         ledger.move(
@@ -140,7 +140,7 @@ def _outcomes(
 ) -> list[InstanceOutcome]:
     uids = {entry.file: entry.sop_instance_uid for entry in manifest.instances}
     outcomes = []
-    for row in deliveries.instances(connection, delivery.id):
+    for row in instances.instances_of(connection, delivery.id):
         uid = uids.get(row.file, "")
         if row.state is not InstanceState.STORED:
             continue
@@ -159,5 +159,5 @@ def _files_in(
     connection: sa.Connection, delivery: Delivery, state: InstanceState
 ) -> frozenset[str]:
     return frozenset(
-        row.file for row in deliveries.instances(connection, delivery.id) if row.state is state
+        row.file for row in instances.instances_of(connection, delivery.id) if row.state is state
     )

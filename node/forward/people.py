@@ -11,7 +11,7 @@ import structlog
 
 from node.config import Destination
 from node.forward.discovery import missing_file
-from node.outbox import deliveries, ledger
+from node.outbox import deliveries, instances, ledger
 from node.outbox.decisions import DecisionKind, DeliveryDecision
 from node.outbox.deliveries import Delivery
 from node.outbox.layout import Outbox
@@ -82,7 +82,7 @@ def _retry(deciding: Deciding, decision: DeliveryDecision) -> None:
     for delivery in _those(deciding, decision, _RETRIED, "waiting or refused"):
         if delivery.destination not in deciding.destinations:
             raise Refused(f"the configuration has no destination {delivery.destination}")
-        ledger.reset_instances(
+        instances.reset(
             deciding.connection, delivery.id, [InstanceState.REFUSED, InstanceState.PENDING],
             failures=True,
         )  # fmt: skip
@@ -105,7 +105,7 @@ def _redeliver(deciding: Deciding, decision: DeliveryDecision) -> None:
             raise Refused(str(error)) from None
         if problem:
             raise Refused(f"{problem}: it may have been purged")
-        ledger.reset_instances(deciding.connection, delivery.id, list(InstanceState), failures=True)
+        instances.reset(deciding.connection, delivery.id, list(InstanceState), failures=True)
         _move(deciding, delivery, S.PENDING, f"redelivered by {decision.who}")
 
 
@@ -139,7 +139,7 @@ def _gone_out(deciding: Deciding, delivery: Delivery) -> GoneOut:
         uids = {entry.file: entry.sop_instance_uid for entry in manifest.instances}
     except ManifestInvalid:
         uids = {}
-    rows = deliveries.instances(deciding.connection, delivery.id)
+    rows = instances.instances_of(deciding.connection, delivery.id)
     has = frozenset({InstanceState.STORED, InstanceState.COMMITTED})
     return GoneOut(
         delivery.release,

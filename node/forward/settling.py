@@ -13,7 +13,7 @@ from node.config import Destination, DicomDestination, Forward
 from node.forward.backoff import next_delay
 from node.forward.batch import Ending, Reaction
 from node.forward.turn import Turn, refuse, summary
-from node.outbox import deliveries, ledger
+from node.outbox import deliveries, instances, ledger
 from node.outbox.deliveries import Delivery
 from node.outbox.receipts import Receipt, write_receipt
 from node.outbox.states import DeliveryState, InstanceState
@@ -68,7 +68,7 @@ def settle_rest(
             attempts += 1
             delay = next_delay(attempts, timing.retry_first_seconds, timing.retry_max_seconds)
             gate = max(gate, now + delay)
-        rows = deliveries.instances(connection, number)
+        rows = instances.instances_of(connection, number)
         answer = summary(rows, InstanceState.PENDING) or verdict.text
         ledger.move(
             connection, number, delivery.state, DeliveryState.DEFERRED, now, answer=answer,
@@ -127,7 +127,7 @@ def give_receipt(receipts: Path, delivery: Delivery, now: float) -> None:
 
 def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> bool:
     """Settle a delivery of which each instance was answered; tell whether it is delivered."""
-    rows = deliveries.instances(connection, delivery.id)
+    rows = instances.instances_of(connection, delivery.id)
     if delivery.stored == delivery.total:
         ledger.move(
             connection, delivery.id, delivery.state, DeliveryState.DELIVERED, now,

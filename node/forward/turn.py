@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import Destination
 from node.forward.batch import Answer, Batch, Item, Reaction
-from node.outbox import deliveries, ledger
-from node.outbox.deliveries import Delivery, DeliveryInstance
+from node.outbox import instances, ledger
+from node.outbox.deliveries import Delivery
+from node.outbox.instances import DeliveryInstance, InstanceOutcome
 from node.outbox.layout import Outbox
-from node.outbox.ledger import InstanceOutcome
 from node.outbox.manifest import ManifestInvalid, ReleasedInstance, read_manifest
 from node.outbox.states import DeliveryState, InstanceState
 
@@ -70,7 +70,9 @@ def take_turn(
     items: list[Item] = []
     places: list[Place] = []
     for delivery in due:
-        todo = [row for row in deliveries.instances(connection, delivery.id) if row.state in _OPEN]
+        todo = [
+            row for row in instances.instances_of(connection, delivery.id) if row.state in _OPEN
+        ]
         if items and len(items) + len(todo) > BATCH_INSTANCES:
             break
         try:
@@ -83,7 +85,7 @@ def take_turn(
             refuse(connection, delivery, now, "the manifest does not list what is to be sent")
             continue
         ledger.move(connection, delivery.id, delivery.state, DeliveryState.SENDING, now)
-        before = deliveries.intended_before(
+        before = instances.intended_before(
             connection, destination.name, [row.sha256 for row in todo], delivery.id
         )
         for row in todo:
@@ -91,7 +93,7 @@ def take_turn(
             entry = entries[row.file]
             items.append(_item(len(items), outbox, delivery, entry, sent_before=sent_before))
             places.append(Place(delivery.id, row.file, row.failures))
-        ledger.intend(connection, delivery.id, [row.file for row in todo])
+        instances.intend(connection, delivery.id, [row.file for row in todo])
         log.info(
             "delivery_started", study=delivery.study, generation=delivery.generation,
             destination=destination.name, instances=len(todo),
@@ -119,7 +121,7 @@ def record(connection: sa.Connection, turn: Turn, answers: Sequence[Answer]) -> 
             InstanceOutcome(place.delivery, place.file, state, answer.text, failed=failed)
         )
         turn.unanswered[place.delivery].discard(answer.number)
-    ledger.record(connection, outcomes)
+    instances.record(connection, outcomes)
 
 
 def take_back(connection: sa.Connection, turn: Turn) -> None:
@@ -129,7 +131,7 @@ def take_back(connection: sa.Connection, turn: Turn) -> None:
         for number, place in enumerate(turn.places)
         if number in turn.unanswered[place.delivery] and number not in turn.begun
     ]
-    ledger.record(connection, never_left)
+    instances.record(connection, never_left)
 
 
 def summary(rows: Sequence[DeliveryInstance], state: InstanceState) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from node.outbox.states import DeliveryState, InstanceState
+from node.outbox.states import DeliveryState
 from node.outbox.tables import (
     commitment,
     decision,
     delivery,
     delivery_event,
-    delivery_instance,
     destination,
     release,
 )
@@ -52,18 +51,6 @@ class DestinationRow:
     next_attempt_at: float | None = None
     last_answer: str = ""
     last_answer_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryInstance:
-    """One instance of a delivery, known by its file's name."""
-
-    file: str
-    sha256: str
-    state: InstanceState
-    intents: int
-    failures: int
-    answer: str
 
 
 _SELECT = sa.select(
@@ -132,41 +119,6 @@ def due(
         .limit(limit)
     )
     return [_delivery(row) for row in connection.execute(query)]
-
-
-def instances(connection: sa.Connection, number: int) -> list[DeliveryInstance]:
-    """List the instances of a delivery, those that failed least first."""
-    table = delivery_instance
-    rows = connection.execute(
-        sa.select(
-            table.c.file, table.c.sha256, table.c.state, table.c.intents, table.c.failures,
-            table.c.answer,
-        )
-        .where(table.c.delivery == number)
-        .order_by(table.c.failures, sa.text("rowid"))
-    )  # fmt: skip
-    return [
-        DeliveryInstance(row.file, row.sha256, InstanceState(row.state), *row[3:]) for row in rows
-    ]
-
-
-def intended_before(
-    connection: sa.Connection, to: str, digests: Sequence[str], number: int
-) -> frozenset[str]:
-    """Give those digests that another delivery to the same destination has intended before."""
-    table = delivery_instance
-    query = (
-        sa.select(table.c.sha256)
-        .join(delivery, delivery.c.id == table.c.delivery)
-        .where(delivery.c.destination == to, delivery.c.id != number, table.c.intents > 0)
-    )
-    found: set[str] = set()
-    for start in range(0, len(digests), 500):
-        some = digests[start : start + 500]
-        found.update(
-            row.sha256 for row in connection.execute(query.where(table.c.sha256.in_(some)))
-        )
-    return frozenset(found)
 
 
 def destination_row(connection: sa.Connection, name: str) -> DestinationRow:

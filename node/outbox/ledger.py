@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from node import database
+from node.outbox import instances
 from node.outbox.decisions import DeliveryDecision
 from node.outbox.manifest import Manifest, ReleasedInstance
 from node.outbox.states import TRANSITIONS, DeliveryState, IllegalTransition, InstanceState
@@ -19,28 +19,12 @@ from node.outbox.tables import (
     decision,
     delivery,
     delivery_event,
-    delivery_instance,
     destination,
     release,
     withdrawal,
 )
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceOutcome:
-    """What became of one instance: its new state, the answer, and whether it counts as a failure.
-
-    `begun=False` takes the intent back: nothing of the instance ever left.
-    """
-
-    delivery: int
-    file: str
-    state: InstanceState
-    answer: str = ""
-    failed: bool = False
-    begun: bool = True
 
 
 def open_ledger(path: Path, *, readonly: bool = False) -> sa.Engine:
@@ -119,26 +103,9 @@ def add_delivery(
         .values(release=name, destination=to, state=state, last_answer=answer, updated_at=now)
         .returning(delivery.c.id)
     ).one()
-    add_instances(connection, number, entries, _instance_state(state), intents)
+    instances.add(connection, number, entries, _instance_state(state), intents)
     _note(connection, number, now, state, answer)
     return int(number)
-
-
-def add_instances(
-    connection: sa.Connection,
-    number: int,
-    entries: Sequence[ReleasedInstance],
-    state: InstanceState = InstanceState.PENDING,
-    intents: int = 0,
-) -> None:
-    """Add instances to a delivery."""
-    rows = [
-        {"delivery": number, "file": entry.file, "sha256": entry.sha256, "state": state,
-         "intents": intents}
-        for entry in entries
-    ]  # fmt: skip
-    if rows:
-        connection.execute(delivery_instance.insert(), rows)
 
 
 def move(
@@ -168,65 +135,6 @@ def move(
     if moved.rowcount != 1:
         raise IllegalTransition(f"delivery {number} was not {before}")
     _note(connection, number, now, after, answer)
-
-
-def intend(connection: sa.Connection, number: int, files: Iterable[str]) -> None:
-    """Write down, before the first byte leaves, which instances are about to be sent."""
-    rows = [{"number": number, "name": file} for file in files]
-    if rows:
-        connection.execute(
-            delivery_instance.update()
-            .where(
-                delivery_instance.c.delivery == sa.bindparam("number"),
-                delivery_instance.c.file == sa.bindparam("name"),
-            )
-            .values(
-                state=InstanceState.INTENDED, intents=delivery_instance.c.intents + 1, answer=""
-            ),
-            rows,
-        )
-
-
-def record(connection: sa.Connection, outcomes: Sequence[InstanceOutcome]) -> None:
-    """Write what became of instances that were intended."""
-    if not outcomes:
-        return
-    table = delivery_instance
-    connection.execute(
-        table.update()
-        .where(
-            table.c.delivery == sa.bindparam("number"),
-            table.c.file == sa.bindparam("name"),
-        )
-        .values(
-            state=sa.bindparam("new_state"),
-            answer=sa.bindparam("new_answer"),
-            failures=table.c.failures + sa.bindparam("failed"),
-            intents=table.c.intents - sa.bindparam("taken_back"),
-        ),
-        [
-            {
-                "number": outcome.delivery, "name": outcome.file, "new_state": outcome.state,
-                "new_answer": outcome.answer, "failed": int(outcome.failed),
-                "taken_back": int(not outcome.begun),
-            }
-            for outcome in outcomes
-        ],
-    )  # fmt: skip
-
-
-def reset_instances(
-    connection: sa.Connection, number: int, states: Iterable[InstanceState], *, failures: bool
-) -> None:
-    """Put a delivery's instances that are in one of `states` back to PENDING."""
-    values: dict[str, Any] = {"state": InstanceState.PENDING, "answer": ""}
-    if failures:
-        values["failures"] = 0
-    connection.execute(
-        delivery_instance.update()
-        .where(delivery_instance.c.delivery == number, delivery_instance.c.state.in_(list(states)))
-        .values(**values)
-    )
 
 
 def set_destination(connection: sa.Connection, name: str, **values: Any) -> None:

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from node.config import NodeConfig
 from node.forward import forwarder as forwarder_module
 from node.forward.forwarder import Forwarder
-from node.outbox import deliveries
+from node.outbox import deliveries, instances
 from node.outbox.decisions import DecisionKind, DeliveryDecision, waiting, write_decision
-from node.outbox.deliveries import Delivery, DeliveryInstance
+from node.outbox.deliveries import Delivery
+from node.outbox.instances import DeliveryInstance
 from node.outbox.layout import Outbox
 from node.outbox.ledger import open_ledger
 from node.outbox.manifest import Manifest
@@ -73,7 +74,7 @@ class World:
         engine = open_ledger(self.outbox.database, readonly=True)
         try:
             with engine.connect() as connection:
-                return deliveries.instances(connection, number)
+                return instances.instances_of(connection, number)
         finally:
             engine.dispose()
 

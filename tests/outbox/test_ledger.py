@@ -12,9 +12,9 @@ from alembic.runtime.migration import MigrationContext
 
 from node import database
 from node.database import DatabaseNotReady, DatabaseTooNew
-from node.outbox import deliveries, ledger, tables
-from node.outbox.ledger import InstanceOutcome
-from node.outbox.manifest import Manifest
+from node.outbox import deliveries, instances, ledger, tables
+from node.outbox.instances import InstanceOutcome
+from node.outbox.manifest import Manifest, ReleasedInstance
 from node.outbox.states import SETTLED, TRANSITIONS, DeliveryState, IllegalTransition, InstanceState
 from tests.outbox.releases import make_outbox, make_release
 
@@ -126,8 +126,8 @@ def test_counts_follow_the_instances(engine: sa.Engine, made: Manifest) -> None:
     files = [entry.file for entry in made.instances]
     states = (InstanceState.STORED, InstanceState.COMMITTED, InstanceState.REFUSED)
     with engine.begin() as connection:
-        ledger.intend(connection, number, files)
-        ledger.record(
+        instances.intend(connection, number, files)
+        instances.record(
             connection,
             [
                 InstanceOutcome(number, file, state)
@@ -136,7 +136,7 @@ def test_counts_follow_the_instances(engine: sa.Engine, made: Manifest) -> None:
         )
         found = deliveries.delivery_by_id(connection, number)
         assert (found.total, found.stored, found.committed, found.refused) == (3, 2, 1, 1)
-        ledger.reset_instances(connection, number, list(InstanceState), failures=True)
+        instances.reset(connection, number, list(InstanceState), failures=True)
         found = deliveries.delivery_by_id(connection, number)
         assert (found.total, found.stored, found.committed, found.refused) == (3, 0, 0, 0)
 
@@ -146,11 +146,11 @@ def test_an_intent_that_never_left_is_taken_back(engine: sa.Engine, made: Manife
     number = _add(engine, made)
     sent, kept, _ = (entry.file for entry in made.instances)
     with engine.begin() as connection:
-        ledger.intend(connection, number, [sent, kept])
-        ledger.record(
+        instances.intend(connection, number, [sent, kept])
+        instances.record(
             connection, [InstanceOutcome(number, kept, InstanceState.PENDING, begun=False)]
         )
-        intents = {row.file: row.intents for row in deliveries.instances(connection, number)}
+        intents = {row.file: row.intents for row in instances.instances_of(connection, number)}
     assert (intents[sent], intents[kept]) == (1, 0)
 
 
@@ -172,7 +172,7 @@ def test_what_is_due_comes_oldest_first(engine: sa.Engine, tmp_path: Path) -> No
 def test_the_ledger_holds_no_uid(engine: sa.Engine, made: Manifest, tmp_path: Path) -> None:
     """With file names of our own, as retain-uids makes them, no UID is in its file."""
     own = tuple(
-        ledger.ReleasedInstance(
+        ReleasedInstance(
             sop_instance_uid=entry.sop_instance_uid, file=f"own-{number}.dcm",
             sop_class_uid=entry.sop_class_uid, transfer_syntax_uid=entry.transfer_syntax_uid,
             modality="CT", bytes=entry.bytes, sha256=entry.sha256,
