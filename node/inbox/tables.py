@@ -131,6 +131,8 @@ instance = Table(
     _text("output_sop_instance_uid"),
     _text("output_sha256"),
     _count("output_bytes"),
+    #: Its files in other transfer syntaxes, as JSON; empty if there are none.
+    _text("variants"),
     #: What the validator saw of the output, as JSON.
     _text("facts"),
     Index("instance_by_work", "study", "generation", "state"),

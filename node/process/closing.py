@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -12,9 +13,9 @@ from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
 from node.inbox.tables import finding, generation, instance, job, study
 from node.process.beginning import queue_jobs, waiting_instances
-from node.process.recording import facts_of
+from node.process.recording import facts_of, variants_of
 from node.process.release import Chain, publish, record_release
-from node.process.staging import staged_file, staging_folder
+from node.process.staging import staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace
 from node.validate import HOLDING, Finding, Generation, check_study
 
@@ -93,18 +94,21 @@ def _make_lost_files_anew(
     folder = staging_folder(place.outbox, row.id, row.generation)
     if (place.outbox.releases / folder.name).exists():
         return False  # renamed already: the run before ended just then
-    lost = [
-        one.id
-        for one in members
-        if not staged_file(folder, one.id).exists()
-        and not staged_file(folder, one.output_sop_instance_uid).exists()
-    ]
+    lost = [one.id for one in members if not _is_staged(folder, one)]
     for name in lost:
         move_instance(transaction.conn, name, InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)
     if lost:
         again = waiting_instances(transaction, instance.c.id.in_(lost))
         queue_jobs(place, transaction, row.id, row.generation, again)
     return bool(lost)
+
+
+def _is_staged(folder: Path, one: AnyRow) -> bool:
+    """Tell whether every file of an instance is there, under its first name or its last."""
+    syntaxes = [variant.syntax for variant in variants_of(one)]
+    names = (one.id, one.output_sop_instance_uid)
+    files = zip(*(staged_files(folder, name, syntaxes) for name in names), strict=True)
+    return all(made.exists() or final.exists() for made, final in files)
 
 
 def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) -> str:

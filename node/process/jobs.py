@@ -88,7 +88,7 @@ def _activate(place: Workplace, transaction: Transaction, row: AnyRow) -> Deiden
         FileReference(name, original(place.inbox, row.study, name), staged_file(folder, name))
         for name in names
     )
-    return Deidentify(row.id, place.recipes[row.route], files)
+    return Deidentify(row.id, place.recipes[row.route], files, place.wishes(row.route))
 
 
 def _give_back(transaction: Transaction, row: AnyRow) -> None:

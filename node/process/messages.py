@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.deid import Deidentified
+from node.pixels.variants import Wish
 from node.profile.recipe import Recipe
 from node.validate import Finding, Verdict
 
@@ -26,6 +27,17 @@ class Deidentify:
     job: int
     recipe: Recipe
     files: tuple[FileReference, ...]
+    #: What each destination that is particular takes; it gets a variant of what it does not take.
+    wishes: tuple[Wish, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The same instance in another transfer syntax, in a file of its own, proven like the first."""
+
+    syntax: str
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +45,14 @@ class Ready:
     """The target was written, validated, and is on disk for good.
 
     `source_digest` is that of the original's dataset, by which a copy is known when it is gone.
+    The verdict's findings are those of the target and of its variants.
     """
 
     instance: str
     source_digest: str
     deidentified: Deidentified
     verdict: Verdict
+    variants: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

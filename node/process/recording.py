@@ -16,7 +16,7 @@ from node.inbox.tables import finding, instance
 from node.pool import Ended
 from node.process.beginning import queue_jobs, waiting_instances
 from node.process.jobs import forget_job
-from node.process.messages import Done, Excluded, Failed, Held, Outcome, Quarantined, Ready
+from node.process.messages import Done, Excluded, Failed, Held, Outcome, Quarantined, Ready, Variant
 from node.process.workplace import Transaction, Workplace
 from node.validate import Finding, InstanceFacts
 
@@ -24,6 +24,7 @@ from node.validate import Finding, InstanceFacts
 #: with it so often is not tried again.
 MOST_STARTS = 24
 _FACTS = TypeAdapter(InstanceFacts)
+_VARIANTS = TypeAdapter(tuple[Variant, ...])
 
 
 def record(place: Workplace, ended: Ended) -> bool:
@@ -46,6 +47,11 @@ def record(place: Workplace, ended: Ended) -> bool:
 def facts_of(row: AnyRow) -> InstanceFacts:
     """Read back what the validator saw of an instance's output."""
     return _FACTS.validate_json(row.facts)
+
+
+def variants_of(row: AnyRow) -> tuple[Variant, ...]:
+    """Read back in which other transfer syntaxes an instance lies beside its output."""
+    return _VARIANTS.validate_json(row.variants) if row.variants else ()
 
 
 def _record_outcome(transaction: Transaction, row: AnyRow, outcome: Outcome) -> bool:
@@ -86,6 +92,7 @@ def _record_ready(transaction: Transaction, row: AnyRow, ready: Ready) -> None:
         output_sha256=verdict.sha256,
         output_bytes=verdict.bytes,
         facts=_FACTS.dump_json(verdict.facts).decode(),
+        variants=_VARIANTS.dump_json(ready.variants).decode() if ready.variants else "",
     )
     _write_findings(transaction, row, ready.instance, verdict.findings)
 

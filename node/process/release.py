@@ -7,7 +7,7 @@ writes the row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from node.inbox.tables import generation, instance, study
 from node.outbox import manifest as manifests
 from node.outbox.chain import Head
 from node.outbox.manifest import FILE_NAME, Manifest, ReleasedInstance
-from node.process.recording import facts_of
-from node.process.staging import staged_file, staging_folder
+from node.process.recording import facts_of, variants_of
+from node.process.staging import staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace
 from node.profile.actions import Option
 
@@ -142,26 +142,37 @@ def _reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
 
 def _name_files(
     place: Workplace, row: AnyRow, folder: Path, members: Sequence[AnyRow]
-) -> list[tuple[AnyRow, Path]]:
+) -> list[ReleasedInstance]:
     """Give each file its name in the release, and remove what is not of it."""
     retained = Option.RETAIN_UIDS in place.recipes[row.route].profile.options
-    listed: list[tuple[AnyRow, Path]] = []
+    listed: list[ReleasedInstance] = []
     for one in members:
-        made = staged_file(folder, one.id)
         # Where UIDs are retained they are the original's, which no name may show.
-        final = made if retained else staged_file(folder, one.output_sop_instance_uid)
-        if made != final and made.exists():
-            disk.rename_noreplace(made, final)
-        listed.append((one, final))
-    expected = {path for _one, path in listed}
+        name = one.id if retained else one.output_sop_instance_uid
+        variants = variants_of(one)
+        syntaxes = [variant.syntax for variant in variants]
+        files = staged_files(folder, name, syntaxes)
+        for made, final in zip(staged_files(folder, one.id, syntaxes), files, strict=True):
+            if made != final and made.exists():
+                final.unlink(missing_ok=True)  # the same, of a run that ended before its release
+                disk.rename_noreplace(made, final)
+        listed.append(_released(one, files[0]))
+        listed += [
+            replace(
+                listed[-1], file=path.name, transfer_syntax_uid=variant.syntax,
+                bytes=variant.bytes, sha256=variant.sha256, variant=variant.syntax,
+            )
+            for variant, path in zip(variants, files[1:], strict=True)
+        ]  # fmt: skip
+    expected = {entry.file for entry in listed}
     for path in folder.iterdir():
-        if path not in expected:
+        if path.name not in expected:
             path.unlink()
     return listed
 
 
 def _manifest(
-    place: Workplace, chain: Chain, row: AnyRow, listed: Sequence[tuple[AnyRow, Path]]
+    place: Workplace, chain: Chain, row: AnyRow, listed: Sequence[ReleasedInstance]
 ) -> Manifest:
     profile = place.recipes[row.route].profile
     route = next(one for one in place.config.effective_routes if one.name == row.route)
@@ -179,7 +190,7 @@ def _manifest(
         retains=profile.retains,
         domain=profile.domain,
         key_fingerprint=place.key_fingerprint,
-        instances=tuple(_released(one, path) for one, path in listed),
+        instances=tuple(listed),
         overrides=(row.override,) if row.override else (),
     )
 

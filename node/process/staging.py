@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from node.outbox.layout import Outbox
+from node.pixels.variants import variant_path
 
 
 def release_name(study: str, number: int) -> str:
@@ -22,6 +23,12 @@ def staging_folder(outbox: Outbox, study: str, number: int) -> Path:
 def staged_file(folder: Path, instance: str) -> Path:
     """Give where an instance's file is made; at release it is named by its new UID."""
     return folder / f"{instance}.dcm"
+
+
+def staged_files(folder: Path, name: str, syntaxes: Iterable[str]) -> tuple[Path, ...]:
+    """Give an instance's file and those of its variants, by its id or by its new UID."""
+    own = staged_file(folder, name)
+    return (own, *(variant_path(own, syntax) for syntax in syntaxes))
 
 
 def clean_staging(outbox: Outbox, keep: Collection[str]) -> int:

@@ -1,5 +1,7 @@
 """What runs in a worker: each file is de-identified, validated from disk, and made durable.
 
+A destination that takes only other transfer syntaxes gets a variant, which is validated as well.
+
 A worker gets file references and answers with outcomes; it knows no index and no network.
 """
 
@@ -7,13 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from pydicom.uid import UID
 
 from node import disk, observe
 from node.deid import Held as EngineHeld
 from node.deid import NotAccepted, deidentify
 from node.deid import Quarantined as EngineQuarantined
 from node.inbox.originals import dataset_digest
+from node.pixels.transcode import CannotTranscode
+from node.pixels.variants import MadeVariant, Wish, make_variants, remove_variants
 from node.process.messages import (
     Deidentify,
     Done,
@@ -24,9 +32,10 @@ from node.process.messages import (
     Outcome,
     Quarantined,
     Ready,
+    Variant,
 )
 from node.profile.recipe import Recipe
-from node.validate import Severity, Verdict, validate
+from node.validate import Finding, Severity, Verdict, validate
 
 #: Errors of the surroundings: no instance is to blame, and trying again later may help.
 _PASSING = frozenset(
@@ -36,19 +45,22 @@ _PASSING = frozenset(
 
 def treat(message: Deidentify) -> Done:
     """Do a job; an instance that fails does not stop the others."""
-    return Done(message.job, tuple(_outcome(file, message.recipe) for file in message.files))
+    outcomes = (_outcome(file, message.recipe, message.wishes) for file in message.files)
+    return Done(message.job, tuple(outcomes))
 
 
-def _outcome(file: FileReference, recipe: Recipe) -> Outcome:
-    file.target.unlink(missing_ok=True)  # what a killed worker left
+def _outcome(file: FileReference, recipe: Recipe, wishes: Sequence[Wish]) -> Outcome:
+    _remove(file.target)  # what a killed worker left
     try:
-        outcome = _treat_one(file, recipe)
+        outcome = _treat_one(file, recipe, wishes)
     except NotAccepted as error:
         outcome = Excluded(file.instance, error.reason)
     except EngineQuarantined as error:
         outcome = Quarantined(file.instance, error.reason)
     except EngineHeld as error:
         outcome = Held(file.instance, error.reason)
+    except CannotTranscode as reason:
+        outcome = Held(file.instance, str(reason))
     except OSError as error:
         outcome = _failed(file.instance, error, passing=error.errno in _PASSING)
     except MemoryError:
@@ -56,17 +68,47 @@ def _outcome(file: FileReference, recipe: Recipe) -> Outcome:
     except Exception as error:  # noqa: BLE001 -- a bug on one instance must not take the others down
         outcome = _failed(file.instance, error, passing=False)
     if not isinstance(outcome, Ready):
-        file.target.unlink(missing_ok=True)
+        _remove(file.target)
     return outcome
 
 
-def _treat_one(file: FileReference, recipe: Recipe) -> Outcome:
+def _remove(target: Path) -> None:
+    target.unlink(missing_ok=True)
+    remove_variants(target)
+
+
+def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> Outcome:
     deidentified = deidentify(file.source, file.target, recipe)
     verdict = validate(file.source, file.target, recipe)
     if verdict.excludes:
         return Excluded(file.instance, _why_excluded(verdict), verdict.findings)
-    _seal(file.target)
-    return Ready(file.instance, dataset_digest(file.source), deidentified, verdict)
+    made = make_variants(file.target, deidentified.transfer_syntax_uid, wishes)
+    proofs = [validate(file.source, one.path, recipe) for one in made]
+    for path in (file.target, *(one.path for one in made)):
+        _seal(path)
+    variants = tuple(
+        Variant(one.syntax, proof.bytes, proof.sha256)
+        for one, proof in zip(made, proofs, strict=True)
+    )
+    findings = (*verdict.findings, *_of_variants(made, proofs, verdict.findings))
+    return Ready(
+        file.instance,
+        dataset_digest(file.source),
+        deidentified,
+        replace(verdict, findings=findings),
+        variants,
+    )
+
+
+def _of_variants(
+    made: Sequence[MadeVariant], proofs: Sequence[Verdict], known: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Tell what was found in a variant and not in the file that it was made of."""
+    for one, proof in zip(made, proofs, strict=True):
+        for finding in proof.findings:
+            if finding not in known:
+                where = f"As {UID(one.syntax).name}: "
+                yield replace(finding, explanation=where + finding.explanation)
 
 
 def _why_excluded(verdict: Verdict) -> str:

@@ -18,6 +18,7 @@ from node.inbox.digests import Digests
 from node.inbox.layout import Inbox
 from node.inbox.tables import event
 from node.outbox.layout import Outbox
+from node.pixels.variants import Wish
 from node.process.clock import SteadyClock
 from node.profile.recipe import Recipe
 
@@ -41,6 +42,14 @@ class Workplace:
     signing_key: Ed25519PrivateKey
     recipes: Mapping[str, Recipe]
     slots: int
+
+    def wishes(self, route: str) -> tuple[Wish, ...]:
+        """Give the `syntaxes` of the route's destinations, without those that take anything."""
+        names = next(
+            (one.destinations for one in self.config.effective_routes if one.name == route), ()
+        )
+        wishes = (one.syntaxes for one in self.config.destinations if one.name in names)
+        return tuple(dict.fromkeys(wish for wish in wishes if wish))
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
