@@ -1,0 +1,201 @@
+"""The strict reader: it agrees with pydicom, accounts for every byte, and refuses the rest."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from node.validate.reader import MAX_DEPTH, Item, Parsed, Unreadable, open_file, parse
+from tests.conftest import BUNDLED
+from tests.factories import make_instance, write_instance
+from tests.validate.rich import rich_image, rich_report
+
+SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
+            DeflatedExplicitVRLittleEndian)  # fmt: skip
+
+
+def tags(item: Item) -> list[object]:
+    """Give the tags of a data set as the strict reader saw them, nested."""
+    return [
+        (element.tag, [tags(inner) for inner in element.items or ()])
+        for element in sorted(item, key=lambda element: element.tag)
+    ]
+
+
+def pydicom_tags(dataset: Dataset) -> list[object]:
+    """Give the same as pydicom saw them."""
+    return [
+        (int(element.tag), [pydicom_tags(item) for item in element.value]
+         if element.VR == "SQ" and element.value else [])
+        for element in dataset
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_it_reads_what_pydicom_reads(tmp_path: Path, syntax: str) -> None:
+    """Every native syntax, nested items included."""
+    dataset = rich_image(syntax)
+    del dataset[0x00291005]  # a UN that only the strict reader looks into
+    path = write_instance(tmp_path / "instance.dcm", dataset)
+    parsed = parse(open_file(path))
+    assert parsed.oddities == ()
+    assert parsed.syntax == syntax
+    assert tags(parsed.dataset) == pydicom_tags(dcmread(path))
+
+
+def test_it_agrees_over_the_files_that_pydicom_brings() -> None:
+    """Third opinion: where both read a file, both see the same attributes."""
+    compared = 0
+    for path in sorted(path for path in BUNDLED.rglob("*.dcm") if path.is_file()):
+        try:
+            parsed = parse(open_file(path))
+        except Unreadable:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = {int(tag) for tag in dcmread(path, force=True).keys()}  # noqa: SIM118
+        assert {element.tag for element in parsed.dataset} == theirs, path.name
+        compared += 1
+    assert compared > 60
+
+
+def test_pixel_data_is_left_in_the_file(tmp_path: Path) -> None:
+    """The element says where it is; a gigabyte is not loaded for its header."""
+    path = write_instance(tmp_path / "instance.dcm", make_instance(rows=8))
+    parsed = parse(open_file(path))
+    element = parsed.dataset.by_tag[0x7FE00010]
+    assert element.value == b""
+    assert (
+        parsed.data[element.start : element.start + element.length]
+        == make_instance(rows=8).PixelData
+    )
+
+
+def whole(tmp_path: Path) -> bytes:
+    """Give the bytes of a file that is in order."""
+    return write_instance(tmp_path / "whole.dcm", rich_image()).read_bytes()
+
+
+def test_no_prefix_of_a_file_passes_for_a_file(tmp_path: Path) -> None:
+    """Cut within an element, it is unreadable, or odd by a byte too many."""
+    data = whole(tmp_path)
+    ends = element_ends(parse(data))
+    for length in range(132, len(data), 3):
+        if length in ends:
+            continue
+        try:
+            assert parse(data[:length]).oddities
+        except Unreadable:
+            continue
+
+
+def element_ends(parsed: Parsed) -> set[int]:
+    """Give the offsets at which a top-level element ends: a shorter data set could end there."""
+    return {element.start + element.length for element in (*parsed.meta, *parsed.dataset)} | {132}
+
+
+ODD: dict[str, bytes] = {
+    "tags that do not ascend": struct.pack("<HH2sH", 8, 5, b"CS", 0) * 2,
+    "an odd length": struct.pack("<HH2sH", 8, 8, b"CS", 1) + b"A",
+    "reserved bytes": struct.pack("<HH2s2sL", 8, 8, b"UT", b"Qx", 0),
+    "a delimiter with a length": struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+    + struct.pack("<HHL", 0xFFFE, 0xE0DD, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_what_is_not_as_it_should_be_is_noted(oddity: str) -> None:
+    """An original may be odd, an output may not."""
+    head = struct.pack("<HH2sH", 8, 1, b"UL", 4) + b"\0\0\0\0"
+    assert parse(head + ODD[oddity]).oddities[1:]
+
+
+REFUSED: dict[str, bytes] = {
+    "an unknown VR": struct.pack("<HH2sH", 8, 8, b"QQ", 0),
+    "a value past the end": struct.pack("<HH2sH", 8, 8, b"CS", 100) + b"A",
+    "half a header": b"\x08\x00\x08\x00CS",
+    "an orphan delimiter": struct.pack("<HHL", 0xFFFE, 0xE00D, 0),
+    "a sequence that is not ended": struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF),
+    "something other than an item": struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 8)
+    + struct.pack("<HHL", 8, 8, 0),
+    "a text of undefined length": struct.pack("<HH2sHL", 8, 0x119, b"UC", 0, 0xFFFFFFFF),
+    "fragments that are not ended": struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
+    + struct.pack("<HHL", 0xFFFE, 0xE000, 0),
+    "sequences without end in sight": (
+        struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+        + struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    ) * (MAX_DEPTH + 5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_what_it_does_not_know_it_refuses(fault: str) -> None:
+    """No guess, no recovery."""
+    head = struct.pack("<HH2sH", 8, 1, b"UL", 4) + b"\0\0\0\0"
+    with pytest.raises(Unreadable):
+        parse(head + REFUSED[fault])
+
+
+def test_a_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inflating is bounded."""
+    monkeypatch.setattr("node.validate.reader.MAX_INFLATED", 1000)
+    dataset = make_instance(syntax=DeflatedExplicitVRLittleEndian)
+    path = write_instance(tmp_path / "bomb.dcm", dataset)
+    with pytest.raises(Unreadable, match="larger than we inflate"):
+        parse(open_file(path))
+    damaged = path.read_bytes()
+    with pytest.raises(Unreadable):
+        parse(damaged[:-20] + zlib.compress(b"no")[:20])
+
+
+def mutations(data: bytes) -> st.SearchStrategy[bytes]:
+    """Give a file with some bytes changed, cut out or put in."""
+    place = st.integers(132, len(data) - 1)
+
+    @st.composite
+    def mutated(draw: st.DrawFn) -> bytes:
+        changed = bytearray(data)
+        for _ in range(draw(st.integers(1, 4))):
+            at = min(draw(place), len(changed) - 1)
+            changed[at : at + draw(st.integers(0, 4))] = draw(st.binary(max_size=4))
+        return bytes(changed)
+
+    return mutated()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damage_is_never_more_than_unreadable(
+    data: st.DataObject, damaged_sources: list[bytes]
+) -> None:
+    """Whatever the bytes, the reader reads or refuses; it does not fail."""
+    source = data.draw(st.sampled_from(damaged_sources))
+    try:
+        parse(data.draw(mutations(source)))
+    except Unreadable:
+        return
+
+
+@pytest.fixture(scope="module")
+def damaged_sources(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Give files to damage."""
+    folder = tmp_path_factory.mktemp("sources")
+    made = [rich_image(), rich_image(ImplicitVRLittleEndian), rich_report()]
+    return [
+        write_instance(folder / f"{number}.dcm", dataset).read_bytes()
+        for number, dataset in enumerate(made)
+    ]
