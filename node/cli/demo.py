@@ -7,6 +7,7 @@ import sys
 import click
 from rich.console import Console
 
+from node.cli.options import leave
 from node.demo.story import run_demo
 
 PIPE_WIDTH = 120
@@ -20,4 +21,8 @@ def _console() -> Console:
 @click.option("--keep", is_flag=True, help="Leave the node running until Ctrl-C.")
 def demo(keep: bool) -> None:
     """Send made-up studies through a node of its own to a research PACS, and show what came."""
-    sys.exit(run_demo(_console(), keep=keep))
+    try:
+        code = run_demo(_console(), keep=keep)
+    except KeyboardInterrupt:
+        leave("the demo was stopped")
+    sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -26,6 +27,7 @@ TICK_SECONDS = 0.2
 
 def run_demo(console: Console, *, keep: bool) -> int:
     """Run the demo; 0 only if all that should have arrived has, and nothing else."""
+    _stop_on_signals()
     place = make_place()
     config = load_config(place.config)
     studies = make_studies()
@@ -42,6 +44,12 @@ def run_demo(console: Console, *, keep: bool) -> int:
         if keep:
             _stay(console, place)
     return 1 if missing else 0
+
+
+def _stop_on_signals() -> None:
+    """Make SIGTERM and SIGINT end the demo, and its node, as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _wait_for_start(place: Place, node: subprocess.Popen[bytes]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,24 @@ def test_the_demo_runs_and_says_what_happened(tmp_path: Path) -> None:
     log = (tmp_path / "demo-data" / "node.log").read_text()
     assert "Marigold" not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(300)
+def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
+    """SIGTERM ends its node too, and nobody listens on the ports any more."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "node", "demo", "--keep"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    log = tmp_path / "demo-data" / "node.log"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and "listener_opened" in log.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    demo.send_signal(signal.SIGTERM)
+    told, _ = demo.communicate(timeout=100)
+    assert demo.returncode == 1
+    assert "Traceback" not in told
+    stopped = [line for line in log.read_text().splitlines() if '"role_stopped"' in line]
+    assert any('"role": "run"' in line for line in stopped)
