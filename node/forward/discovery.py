@@ -80,7 +80,7 @@ def add_release(
 
 
 def choose(manifest: Manifest, wanted: Sequence[str]) -> tuple[ReleasedInstance, ...]:
-    """Choose one file per instance: in a syntax that the destination wants, else as received.
+    """Choose one file per instance: in a syntax that the destination wants, else the first made.
 
     `wanted` is the destination's `syntaxes`, in its order of preference.
     """
@@ -123,6 +123,7 @@ def _open(
         answer = "the configuration has no such destination: add it and retry, or abandon"
         return Opening(DeliveryState.REFUSED, answer, entries)
     problem = missing_file(outbox.releases / manifest.release, entries)
+    problem = problem or _not_wanted(entries, destination.syntaxes)
     if problem:
         return Opening(DeliveryState.REFUSED, problem, entries)
     return Opening(DeliveryState.PENDING, "", entries)
@@ -133,5 +134,16 @@ def _choose_one(entries: Sequence[ReleasedInstance], wanted: Sequence[str]) -> R
         for entry in entries:
             if entry.transfer_syntax_uid == syntax:
                 return entry
-    # Nothing that it wants: its own answer to the negotiation says more than we could.
     return min(entries, key=lambda entry: bool(entry.variant))
+
+
+def _not_wanted(entries: Sequence[ReleasedInstance], wanted: Sequence[str]) -> str:
+    """Say what the destination's `syntaxes` leave no file for, else ""."""
+    others = sorted({entry.transfer_syntax_uid for entry in entries} - set(wanted))
+    if not wanted or not others:
+        return ""
+    return (
+        f"the release holds nothing in the destination's syntaxes, only {', '.join(others)}: it "
+        "was made before they were asked for; add that syntax and retry, or requeue the study with "
+        "--all-generations"
+    )
