@@ -7,6 +7,7 @@ overwritten, and nothing here asks how the last run ended.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from itertools import islice
@@ -77,6 +78,10 @@ def _look_at(path: Path) -> Arrived:
         header = read_header(path)
     except Unreadable:
         header = None
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        header = None  # the disk lost it after it was acknowledged: a person must know
     return Arrived(path.stem, path, facts.st_size, facts.st_mtime, header)
 
 
@@ -135,6 +140,10 @@ def _move(source: Path, target: Path) -> None:
         disk.rename_noreplace(source, target)
     except FileExistsError:
         # A filesystem without the flag links, then unlinks: a crash in between leaves both names.
-        if not source.samefile(target):
-            raise
-        source.unlink()
+        if source.samefile(target):
+            source.unlink()
+            return
+        # Two files of one name of ours: somebody copied. Nothing is overwritten, nothing stops.
+        aside = source.with_name(f"{source.name}.taken")
+        source.rename(aside)
+        log.warning("storage_failed", instance=source.stem, reason="its name is taken: put aside")

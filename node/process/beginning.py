@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from node import observe
 from node.config import Route
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_study
@@ -40,8 +41,14 @@ def begin_generations(place: Workplace) -> int:
             .limit(max(0, MOST_STUDIES - busy))
         ).all()
     for row in ready:
-        with place.transaction() as transaction:
-            _begin(place, transaction, row)
+        try:
+            with place.transaction() as transaction:
+                _begin(place, transaction, row)
+        except Exception as error:  # noqa: BLE001 -- one study must not stop the others
+            facts = observe.exception_facts(error)
+            with place.transaction() as transaction:
+                transaction.tell("role_failed", row.id, **facts)
+                _hold(transaction, row.id, f"unforeseen {facts['exception']}")
     return len(ready)
 
 

@@ -9,14 +9,16 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
+from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
 from node.inbox.tables import finding, generation, instance, job, study
 from node.process.beginning import queue_jobs, waiting_instances
+from node.process.outdated import make_anew_if_outdated
 from node.process.recording import facts_of, variants_of
 from node.process.release import Chain, publish, record_release
 from node.process.staging import staged_files, staging_folder
-from node.process.workplace import Transaction, Workplace
+from node.process.workplace import Transaction, Workplace, log
 from node.validate import HOLDING, Finding, Generation, check_study
 
 
@@ -27,17 +29,32 @@ def close_generations(place: Workplace, chain: Chain) -> int:
     )
     with place.index.connect() as conn:
         done = conn.execute(query.where(~_has_jobs())).all()
-    for row in done:
-        _close(place, chain, row)
-    return len(done)
+    return sum(_close_safely(place, chain, row) for row in done)
 
 
 def _has_jobs() -> Any:
     return select(job.c.id).where(job.c.study == study.c.id).exists()
 
 
+def _close_safely(place: Workplace, chain: Chain, row: AnyRow) -> bool:
+    """Close one generation; what goes wrong with it stops no other study."""
+    try:
+        _close(place, chain, row)
+    except OSError as error:  # a full disk, say: it is tried again
+        log.error("storage_failed", study=row.id, **observe.exception_facts(error))
+        return False
+    except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
+        with place.transaction() as transaction:
+            facts = observe.exception_facts(error)
+            transaction.tell("role_failed", row.id, **facts)
+            _hold(transaction, row, f"unforeseen {facts['exception']}")
+    return True
+
+
 def _close(place: Workplace, chain: Chain, row: AnyRow) -> None:
     with place.transaction() as transaction:
+        if make_anew_if_outdated(place, transaction, row):
+            return
         _drop_equal_outputs(transaction, row)
         members = _members(transaction, row)
         if _make_lost_files_anew(place, transaction, row, members):

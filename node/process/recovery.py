@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from node.inbox.states import StudyState
 from node.inbox.tables import instance, job, study
 from node.process.beginning import queue_jobs, waiting_instances
+from node.process.outdated import make_anew_if_outdated
 from node.process.staging import clean_staging, release_name
 from node.process.workplace import Workplace
 
@@ -21,6 +22,8 @@ def recover(place: Workplace) -> None:
     """
     with place.transaction() as transaction:
         conn = transaction.conn
+        processing = conn.execute(select(study).where(study.c.state == StudyState.PROCESSING)).all()
+        outdated = sum(make_anew_if_outdated(place, transaction, row) for row in processing)
         interrupted = conn.execute(select(job).where(job.c.state == "ACTIVE")).all()
         for row in interrupted:
             conn.execute(delete(job).where(job.c.id == row.id))
@@ -32,4 +35,4 @@ def recover(place: Workplace) -> None:
             )
         ).all()
         cleaned = clean_staging(place.outbox, {release_name(*row) for row in unfinished})
-        transaction.log("recovered", jobs=len(interrupted), staging=cleaned)
+        transaction.log("recovered", jobs=len(interrupted), outdated=outdated, staging=cleaned)

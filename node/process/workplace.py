@@ -48,7 +48,7 @@ class Workplace:
         names = next(
             (one.destinations for one in self.config.effective_routes if one.name == route), ()
         )
-        wishes = (one.syntaxes for one in self.config.destinations if one.name in names)
+        wishes = (one.syntaxes for one in self.config.effective_destinations if one.name in names)
         return tuple(dict.fromkeys(wish for wish in wishes if wish))
 
     @contextmanager

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
 from node import disk
 from node.inbox.states import StudyState
 from node.inbox.tables import study as study_table
+from node.outbox.manifest import read_manifest
 from node.process import adoption, release
 from tests.factories import make_instance
 from tests.process.conftest import Door, put_arrived
@@ -38,14 +44,14 @@ def test_a_file_with_a_row_that_was_not_moved_yet_is_only_moved(
 
 
 def test_a_name_that_is_taken_is_never_overwritten(door: Door) -> None:
-    """Two files of one name are an accident that stops, not one that replaces."""
+    """Of two files of one name, which only a copy by hand can make, the later is put aside."""
     (name,) = door.arrive(make_instance(instance=1))
     door.tick()
     put_arrived(door.inbox, name, make_instance(instance=2))
     before = (door.inbox.studies / door.study().study / f"{name}.dcm").read_bytes()
-    with pytest.raises(FileExistsError):
-        door.tick()
+    door.tick()
     assert (door.inbox.studies / door.study().study / f"{name}.dcm").read_bytes() == before
+    assert [path.name for path in door.inbox.arrived.iterdir()] == [f"{name}.dcm.taken"]
 
 
 def test_a_release_without_its_row_is_recorded_and_not_made_again(
@@ -184,3 +190,75 @@ def test_files_are_synced_before_names_and_names_before_the_next_step(
     assert last == [
         f"sync {name}", "rename to releases", "sync releases", "sync staging", "row",
     ]  # fmt: skip
+
+
+def test_a_generation_is_made_by_one_profile(
+    make_door: Callable[..., Door], tmp_path: Path
+) -> None:
+    """When the profile changes before the release, what was done by the old one is done anew."""
+    profile = tmp_path / "site.toml"
+    profile.write_text('base = "basic"\n')
+    config = {
+        "completion": {"quiet_seconds": 10, "max_seconds": 1000},
+        "routes": [{"name": "r", "destinations": ["delivered"], "profile": str(profile)}],
+    }
+    door = make_door(**config)
+    door.arrive(make_instance(instance=1), make_instance(instance=2))
+    door.tick()
+    door.clock.time += 20
+    door.tick()  # adopted, begun and with the workers
+    door.tick()
+    before = door.place.recipes["r"].profile.digest
+    with door.place.index.begin() as conn:  # as if the run had ended before the release
+        conn.execute(update(study_table).values(state="PROCESSING"))
+        conn.exec_driver_sql("UPDATE instance SET released = 0")
+        conn.exec_driver_sql("UPDATE generation SET released_at = NULL")
+    for path in door.outbox.releases.iterdir():
+        path.rename(door.outbox.staging / path.name)
+    profile.write_text('base = "basic"\n[pseudonyms]\nprefix = "Q"\n')
+    door.restart(**config)
+    door.settle()
+    assert door.place.recipes["r"].profile.digest != before
+    manifest = read_manifest(
+        door.outbox.releases / door.releases()[0], door.place.signing_key.public_key()
+    )
+    assert manifest.profile_digest == door.place.recipes["r"].profile.digest
+    assert {row.attempts for row in door.instances().values()} == {2}
+
+
+def test_a_study_that_nobody_foresaw_is_held_and_stops_no_other(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in the last step is one study's, and a person sees it."""
+    real = release.publish
+
+    def publish(place: object, chain: object, row: Any, members: Any) -> Any:
+        if len(members) == 2:
+            raise ZeroDivisionError
+        return real(place, chain, row, members)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("node.process.closing.publish", publish)
+    door.arrive(make_instance(study=1, instance=1), make_instance(study=1, instance=2))
+    door.arrive(make_instance(study=2))
+    door.settle()
+    assert {study.state: study.reason for study in door.studies()} == {
+        "HELD": "unforeseen ZeroDivisionError", "RELEASED": "",
+    }  # fmt: skip
+
+
+def test_a_release_that_the_disk_refuses_is_tried_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No space for a manifest is no fault of the study."""
+    real = disk.write_durably
+
+    def full(path: Path, content: bytes, mode: int = 0o640) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    door.arrive(make_instance())
+    monkeypatch.setattr(disk, "write_durably", full)
+    door.settle()
+    assert door.study().state == "PROCESSING"
+    monkeypatch.setattr(disk, "write_durably", real)
+    door.settle()
+    assert door.study().state == "RELEASED"

@@ -1,0 +1,52 @@
+"""A generation that was begun with another profile or route than is configured now is made anew.
+
+One release is made by one recipe: what a run before de-identified by another is taken back.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select, update
+
+from node.inbox.index import AnyRow
+from node.inbox.states import InstanceState, StudyState, move_study
+from node.inbox.tables import generation, instance, job
+from node.process.staging import release_name
+from node.process.workplace import Transaction, Workplace
+
+
+def make_anew_if_outdated(place: Workplace, transaction: Transaction, row: AnyRow) -> bool:
+    """Take a processing study's generation back if its recipe changed; tell whether it did."""
+    if (place.outbox.releases / release_name(row.id, row.generation)).exists():
+        return False  # out already; only its row is missing
+    begun = transaction.conn.execute(
+        select(generation.c.profile_digest, generation.c.key_fingerprint).where(
+            generation.c.study == row.id, generation.c.number == row.generation
+        )
+    ).one()
+    recipe = place.recipes.get(row.route)
+    if recipe is not None and tuple(begun) == (recipe.profile.digest, place.key_fingerprint):
+        return False
+    _take_back(transaction, row)
+    return True
+
+
+def _take_back(transaction: Transaction, row: AnyRow) -> None:
+    transaction.conn.execute(delete(job).where(job.c.study == row.id))
+    transaction.conn.execute(
+        update(instance)
+        .where(
+            instance.c.study == row.id,
+            instance.c.generation == row.generation,
+            instance.c.state.in_((InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)),
+        )
+        .values(state=InstanceState.RECEIVED, waits_for=None)
+    )
+    move_study(
+        transaction.conn,
+        row.id,
+        StudyState.PROCESSING,
+        StudyState.COMPLETE,
+        transaction.now,
+        override="",
+    )
+    transaction.tell("study_requeued", row.id, reason="its profile, route or key changed")
