@@ -106,6 +106,11 @@ class Negotiated:
     peer_max_pdu: int
 
 
+def prepare(supported: tuple[Supported, ...]) -> None:
+    """Build what negotiating with these takes, so that no first peer waits for it."""
+    _table(supported)
+
+
 def decode_request(pdu: bytes) -> AssociateRequest:
     """Decode an A-ASSOCIATE-RQ; ProtocolViolated if it is none."""
     try:

@@ -22,7 +22,7 @@ from pynetdicom.presentation import PresentationContext
 
 from node.observe import exception_facts
 from node.upper_layer.acceptor import Connection
-from node.upper_layer.codec import Supported
+from node.upper_layer.codec import Supported, prepare
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import UpperLayerError
 
@@ -68,6 +68,7 @@ class Listener:
             )
             for context in contexts
         )
+        prepare(self._supported)
         self._tls = ssl_context
         self._serve = serve
         self._deadlines = deadlines
