@@ -58,9 +58,9 @@ def test_echoscu_is_answered(tmp_path: Path) -> None:
 
 def written_in(syntax: UID, path: Path, instance: int) -> FileDataset:
     """Write an image in a transfer syntax and give it as it was before."""
-    image = make_instance(
-        instance=instance, syntax=syntax if syntax.is_implicit_VR else ExplicitVRLittleEndian
-    )
+    native = syntax if syntax.is_implicit_VR else ExplicitVRLittleEndian
+    # OpenJPEG's default decomposition needs 32 rows or more.
+    image = make_instance(instance=instance, syntax=native, rows=64)
     write_instance(path, image)
     if syntax == JPEGLosslessSV1:
         plain = path.with_suffix(".plain")
