@@ -32,7 +32,8 @@ def open_workplace(config: NodeConfig, inbox: Inbox, closing: ExitStack) -> tupl
     slots = config.process.workers or default_slots()
     with index.begin() as conn:
         key = settle_key(config.keys_dir / "pseudonym.key", inbox, outbox, conn)
-        clock = start_clock(load_anchor(conn), read_anchor())
+        last = load_anchor(conn)
+        clock = start_clock(last, read_anchor())
         save_anchor(conn, clock)
         set_meta(conn, "slots", str(slots))
     signing_key = ensure_signing_key(config.keys_dir / "manifest.key", outbox.public_key)
@@ -56,5 +57,6 @@ def open_workplace(config: NodeConfig, inbox: Inbox, closing: ExitStack) -> tupl
         signing_key=signing_key,
         recipes=recipes,
         slots=slots,
+        last_seen=last.steady if last else 0.0,
     )
     return place, Chain(find_head(outbox.releases, signing_key.public_key()))

@@ -252,7 +252,7 @@ def test_a_release_that_the_disk_refuses_is_tried_again(
     """No space for a manifest is no fault of the study."""
     real = disk.write_durably
 
-    def full(path: Path, content: bytes, mode: int = 0o640) -> None:
+    def full(*_arguments: object, **_keywords: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     door.arrive(make_instance())
