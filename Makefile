@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint crash soak bench bench-forward lock clean
+.PHONY: demo test lint crash bench-deid bench-receive bench-forward lock clean
 
 .venv/.runtime: requirements/runtime.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,11 +21,22 @@ demo: .venv/.runtime
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+# What takes minutes: kills, faults and fuzzing without the bounds that `make test` sets.
+crash: .venv/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long" --timeout 3600 $(ARGS)
+
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Each beside its peers (dcmtk, orthanc from Debian), interleaved in one run.
+bench-deid: .venv/.dev
+	$(BIN)/python -m bench.bench_deid $(ARGS)
+
+bench-receive: .venv/.dev
+	$(BIN)/python -m bench.receive $(ARGS)
 
 bench-forward: .venv/.dev
 	$(BIN)/python -m bench.forward --large $(ARGS)
