@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from node.config import DicomDestination
@@ -50,6 +51,17 @@ class Result:
     transaction_uid: str
     committed: frozenset[str] = frozenset()
     failed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Heard:
+    """A result that waits for the main loop; `taken` is set once it is in the ledger, or is not."""
+
+    result: Result
+    #: The destinations that answer to the AE title which reported it.
+    destinations: frozenset[str]
+    is_ours: bool = False
+    taken: threading.Event = field(default_factory=threading.Event)
 
 
 def describe_failure(reason: int) -> str:

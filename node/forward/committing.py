@@ -9,7 +9,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import DicomDestination, Forward
-from node.forward.backoff import next_delay
+from node.forward.backoff import horizon, next_delay
 from node.forward.commitment import Declined, Question, Result, Transaction, describe_failure
 from node.forward.turn import TRIES, refuse, summary
 from node.outbox import deliveries, instances, ledger
@@ -40,7 +40,8 @@ def take_question(
     transactions = []
     waiting = deliveries.in_state(connection, DeliveryState.DELIVERED, destination.name)
     for delivery in waiting:
-        if delivery.next_attempt_at is not None and delivery.next_attempt_at > now:
+        gate = delivery.next_attempt_at
+        if gate is not None and now < gate <= now + WAITS * horizon(timing.retry_max_seconds):
             continue
         try:
             manifest = read_manifest(outbox.releases / delivery.release, key)

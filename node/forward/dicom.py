@@ -14,10 +14,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from node.config import DicomDestination
+from node.forward.ahead import read_ahead
 from node.forward.batch import Answer, Batch, Ending, Item, Reaction, Report
 from node.forward.contexts import Group, group, refusal
 from node.forward.outcomes import describe, outcome_of
-from node.forward.source import FileAltered, Source, read_ahead
+from node.forward.source import FileAltered, Source
 from node.upper_layer import (
     AssociationRejected,
     Deadlines,

@@ -22,6 +22,7 @@ from node.outbox.manifest import Manifest, ManifestInvalid, ReleasedInstance, re
 from node.outbox.receipts import ReceiptInvalid, read_receipt
 from node.outbox.states import DeliveryState
 
+NOT_CONFIGURED = "the configuration has no such destination: add it and retry, or abandon"
 log = structlog.get_logger()
 
 
@@ -120,8 +121,7 @@ def _open(
         done = DeliveryState.COMMITTED if receipt.committed else DeliveryState.DELIVERED
         return Opening(done, "known from its receipt", entries)
     if destination is None:
-        answer = "the configuration has no such destination: add it and retry, or abandon"
-        return Opening(DeliveryState.REFUSED, answer, entries)
+        return Opening(DeliveryState.REFUSED, NOT_CONFIGURED, entries)
     problem = missing_file(outbox.releases / manifest.release, entries)
     problem = problem or _not_wanted(entries, destination.syntaxes)
     if problem:

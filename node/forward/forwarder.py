@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import structlog
@@ -17,7 +18,6 @@ from node.config import Destination, DicomDestination, NodeConfig
 from node.forward import discovery, people, recovery, settling
 from node.forward.lines import Line, Lines
 from node.forward.questions import Questions
-from node.forward.results import Results
 from node.forward.sending import make_context
 from node.outbox import decisions, deliveries, ledger
 from node.outbox.decisions import DecisionInvalid, DecisionKind
@@ -34,6 +34,9 @@ SETTLED_SECONDS = 2.0
 _CARRIED_OUT_AGAIN = frozenset(
     {DecisionKind.WITHDRAW, DecisionKind.ABANDON, DecisionKind.PAUSE, DecisionKind.RESUME}
 )
+if TYPE_CHECKING:
+    from node.forward.results import Results
+
 log = structlog.get_logger()
 
 
@@ -46,7 +49,7 @@ class Forwarder:
     destinations: dict[str, Destination]
     lines: Lines
     questions: Questions
-    results: Results
+    results: Results | None = None
     key: Ed25519PublicKey | None = None
     known: set[str] = field(default_factory=set)
     #: When the releases folder had last changed at its last reading, in ns.
@@ -64,19 +67,24 @@ class Forwarder:
             for each in destinations.values()
             if isinstance(each, DicomDestination) and each.commitment
         ]
-        results = Results.open(config.forward, committing) if committing else Results()
         context = make_context()
         lines = Lines(
             engine, outbox, config.forward, context,
             {name: Line(each) for name, each in destinations.items()},
         )  # fmt: skip
         questions = Questions(engine, outbox, config.forward, context, committing)
-        forwarder = cls(outbox, engine, destinations, lines, questions, results)
+        forwarder = cls(outbox, engine, destinations, lines, questions)
         lines.delivered = questions.settled = forwarder.delivered
+        if committing:
+            # Only here does this process load what DICOM needs; the senders have their own.
+            from node.forward.results import Results  # noqa: PLC0415
+
+            forwarder.results = Results.open(config.forward, committing, questions.heard)
         try:
             yield forwarder
         finally:
-            results.close()
+            if forwarder.results is not None:
+                forwarder.results.close()
             questions.kill_all()
             lines.kill_all(time.time(), time.monotonic())
 
@@ -96,7 +104,7 @@ class Forwarder:
         self.lines.advance(now, monotonic)
         if self.key is not None:
             self.questions.advance(self.key, now, monotonic)
-            self.questions.take_results(self.results.heard, self.key, now)
+            self.questions.take_results(self.key, now)
             self._see_releases(self.key, now)
             if self._hear_people(now):
                 self.lines.start_due(self.key, now, monotonic)

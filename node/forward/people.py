@@ -64,7 +64,8 @@ def carry_out(deciding: Deciding, decision: DeliveryDecision, name: str) -> None
             log.info("destination_paused", destination=decision.destination, who=decision.who)
         case DecisionKind.RESUME:
             _known(deciding, decision)
-            _open_gate(deciding, decision.destination, paused=False)
+            ledger.set_destination(deciding.connection, decision.destination, paused=False)
+            ledger.open_gates(deciding.connection, decision.destination)
             log.info("destination_resumed", destination=decision.destination, who=decision.who)
         case DecisionKind.RETRY:
             _retry(deciding, decision)
@@ -88,7 +89,7 @@ def _retry(deciding: Deciding, decision: DeliveryDecision) -> None:
         )  # fmt: skip
         if delivery.state is not S.PENDING:
             _move(deciding, delivery, S.PENDING, f"retried by {decision.who}")
-        _open_gate(deciding, delivery.destination)
+        ledger.set_destination(deciding.connection, delivery.destination, next_attempt_at=None)
 
 
 def _redeliver(deciding: Deciding, decision: DeliveryDecision) -> None:
@@ -173,11 +174,6 @@ def _move(deciding: Deciding, delivery: Delivery, after: DeliveryState, answer: 
         deciding.connection, delivery.id, delivery.state, after, deciding.now, answer=answer,
         attempts=0, next_attempt_at=None,
     )  # fmt: skip
-
-
-def _open_gate(deciding: Deciding, destination: str, **values: bool) -> None:
-    """Let a destination be tried now; how often it failed before stays known."""
-    ledger.set_destination(deciding.connection, destination, next_attempt_at=None, **values)
 
 
 def _known(deciding: Deciding, decision: DeliveryDecision) -> None:

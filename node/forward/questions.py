@@ -15,8 +15,7 @@ from node.config import DicomDestination, Forward
 from node.forward import committing
 from node.forward.backoff import horizon, next_delay
 from node.forward.batch import Reaction
-from node.forward.commitment import Declined, Result
-from node.forward.results import Heard
+from node.forward.commitment import Declined, Heard, Result
 from node.forward.sending import Sending
 from node.outbox import deliveries, ledger
 from node.outbox.deliveries import Delivery
@@ -33,6 +32,8 @@ class Questions:
     context: ForkServerContext
     destinations: Sequence[DicomDestination]
     asking: dict[str, Sending] = field(default_factory=dict)
+    #: Results that came by the forwarder's own port.
+    heard: queue.SimpleQueue[Heard] = field(default_factory=queue.SimpleQueue)
     #: Called with each delivery that a result was about, once that is in the ledger.
     settled: Callable[[Delivery, float], None] = lambda _delivery, _now: None
 
@@ -69,13 +70,11 @@ class Questions:
                 if sending.ending.reaction is not Reaction.STORED:
                     self._back_off(name, sending.ending.text, now)
 
-    def take_results(
-        self, heard: queue.SimpleQueue[Heard], key: Ed25519PublicKey, now: float
-    ) -> None:
+    def take_results(self, key: Ed25519PublicKey, now: float) -> None:
         """Write results that came by the forwarder's own port; the peer waits for it."""
         while True:
             try:
-                each = heard.get_nowait()
+                each = self.heard.get_nowait()
             except queue.Empty:
                 return
             each.is_ours = self._take_result(each.result, key, now, each.destinations)

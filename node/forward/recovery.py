@@ -6,7 +6,9 @@ import sqlalchemy as sa
 import structlog
 
 from node.config import Destination
+from node.forward.discovery import NOT_CONFIGURED
 from node.forward.settling import give_receipt, is_for_good
+from node.forward.turn import refuse
 from node.outbox import deliveries, ledger
 from node.outbox.layout import Outbox
 from node.outbox.receipts import receipt_path
@@ -28,6 +30,10 @@ def recover(
                 answer="cut off; what had no answer is sent again",
             )  # fmt: skip
         ledger.forget_unreadable_releases(connection)
+        for state in (DeliveryState.PENDING, DeliveryState.DEFERRED):
+            for delivery in deliveries.in_state(connection, state):
+                if delivery.destination not in destinations:
+                    refuse(connection, delivery, now, NOT_CONFIGURED)
         done = [
             delivery
             for state in (DeliveryState.DELIVERED, DeliveryState.COMMITTED)

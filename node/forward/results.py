@@ -8,15 +8,14 @@ the destination.
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
 from node.config import DicomDestination, Forward
 from node.forward.asking import hear
-from node.forward.commitment import Result
+from node.forward.commitment import Heard, Result
 from node.upper_layer import (
     Connection,
     Deadlines,
@@ -38,29 +37,24 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Heard:
-    """A result that waits for the main loop; `taken` is set once it is in the ledger, or is not."""
-
-    result: Result
-    #: The destinations that answer to the AE title which reported it.
-    destinations: frozenset[str]
-    is_ours: bool = False
-    taken: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(slots=True)
 class Results:
     """The listener, and what it has heard."""
 
-    own_ae_title: str = ""
-    destinations: tuple[DicomDestination, ...] = ()
-    heard: queue.SimpleQueue[Heard] = field(default_factory=queue.SimpleQueue)
+    own_ae_title: str
+    destinations: tuple[DicomDestination, ...]
+    #: Where the main loop finds what was heard.
+    heard: queue.SimpleQueue[Heard]
     listener: Listener | None = None
 
     @classmethod
-    def open(cls, settings: Forward, destinations: Iterable[DicomDestination]) -> Results:
+    def open(
+        cls,
+        settings: Forward,
+        destinations: Iterable[DicomDestination],
+        heard: queue.SimpleQueue[Heard],
+    ) -> Results:
         """Open the port, if one is configured; OSError where it is taken."""
-        results = cls(settings.ae_title, tuple(destinations))
+        results = cls(settings.ae_title, tuple(destinations), heard)
         if settings.port:
             deadlines = Deadlines(
                 idle=settings.timeout_seconds, answer=settings.timeout_seconds,

@@ -34,12 +34,16 @@ class Verdict:
 
 def settle_answered(connection: sa.Connection, turn: Turn, now: float) -> list[Delivery]:
     """Settle deliveries whose last instance was answered; give those that are now delivered."""
-    done = [number for number, open_items in turn.unanswered.items() if not open_items]
+    done = {number for number, open_items in turn.unanswered.items() if not open_items}
     delivered = []
-    for number in done:
+    for number in sorted(done - turn.settled):
         delivery = deliveries.delivery_by_id(connection, number)
-        if delivery.state is DeliveryState.SENDING and _settle_done(connection, delivery, now):
-            delivered.append(deliveries.delivery_by_id(connection, number))
+        _settle_done(connection, delivery, now)
+        after = deliveries.delivery_by_id(connection, number)
+        if after.state is not DeliveryState.SENDING:
+            turn.settled.add(number)
+        if after.state is DeliveryState.DELIVERED:
+            delivered.append(after)
     return delivered
 
 
@@ -55,7 +59,7 @@ def settle_rest(
     connection: sa.Connection, turn: Turn, verdict: Verdict, timing: Forward, now: float
 ) -> None:
     """Put what the turn left undone where it waits for its next time."""
-    for number in turn.unanswered:
+    for number in sorted(turn.unanswered.keys() - turn.settled):
         delivery = deliveries.delivery_by_id(connection, number)
         if delivery.state is not DeliveryState.SENDING:
             continue
@@ -125,8 +129,8 @@ def give_receipt(receipts: Path, delivery: Delivery, now: float) -> None:
     )  # fmt: skip
 
 
-def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> bool:
-    """Settle a delivery of which each instance was answered; tell whether it is delivered."""
+def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> None:
+    """Settle a delivery if each of its instances is stored or refused."""
     rows = instances.instances_of(connection, delivery.id)
     if delivery.stored == delivery.total:
         ledger.move(
@@ -137,7 +141,5 @@ def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> b
             "study_delivered", study=delivery.study, generation=delivery.generation,
             destination=delivery.destination, instances=delivery.total,
         )  # fmt: skip
-        return True
-    if delivery.stored + delivery.refused == delivery.total:
+    elif delivery.stored + delivery.refused == delivery.total:
         refuse(connection, delivery, now, summary(rows, InstanceState.REFUSED))
-    return False

@@ -11,19 +11,15 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
 
 from node.forward.batch import Item
 
 WHOLE_LIMIT = 64 * 1024 * 1024
 #: How much is handed on, and said to be sent, at a time.
 PIECE = 1024 * 1024
-#: A smaller file is read faster than it is handed to another thread.
-AHEAD_FROM = 128 * 1024
 _META_LIMIT = 4096
 _META_START = 132
 _META_GROUP = 0x0002
@@ -115,49 +111,6 @@ class Reader:
                     yield piece[max(0, start - place) :]
 
         return Source(item, offset, pieces)
-
-
-class Opening:
-    """An item whose file is being opened and checked, perhaps by another thread.
-
-    As a context it gives the Source, or raises FileAltered.
-    """
-
-    def __init__(self, item: Item, reader: Reader, thread: Executor) -> None:
-        self.item = item
-        self._opened = reader.open(item)
-        self._source: Future[Source] | None = None
-        if item.bytes >= AHEAD_FROM:
-            self._source = thread.submit(self._opened.__enter__)
-
-    def __enter__(self) -> Source:
-        return self._source.result() if self._source else self._opened.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._opened.__exit__(None, None, None)
-
-    def forget(self) -> None:
-        """Close the file of an item that is not sent after all."""
-        if self._source and self._source.exception() is None:
-            self._opened.__exit__(None, None, None)
-
-
-def read_ahead(items: Iterator[Item]) -> Generator[Opening, None, None]:
-    """Give items one by one, while the next one's file is read and hashed."""
-    readers = cycle((Reader(), Reader()))
-    waiting: Opening | None = None
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        try:
-            for item in items:
-                ready, waiting = waiting, Opening(item, next(readers), thread)
-                if ready is not None:
-                    yield ready
-            if waiting is not None:
-                ready, waiting = waiting, None
-                yield ready
-        finally:
-            if waiting is not None:
-                waiting.forget()
 
 
 def _open_plain(item: Item) -> int:

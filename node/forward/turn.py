@@ -48,6 +48,8 @@ class Turn:
     unanswered: dict[int, set[int]] = field(default_factory=dict)
     #: Deliveries that had an answer, or an unknown outcome, that was not good.
     troubled: set[int] = field(default_factory=set)
+    #: Deliveries that were settled because each of their items was answered.
+    settled: set[int] = field(default_factory=set)
     #: Items whose outcome is open: the destination may have them.
     begun: set[int] = field(default_factory=set)
     stored: int = 0

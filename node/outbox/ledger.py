@@ -146,6 +146,16 @@ def set_destination(connection: sa.Connection, name: str, **values: Any) -> None
     )
 
 
+def open_gates(connection: sa.Connection, to: str) -> None:
+    """Let a destination, and what is deferred for it, be tried now."""
+    set_destination(connection, to, next_attempt_at=None)
+    connection.execute(
+        delivery.update()
+        .where(delivery.c.destination == to, delivery.c.state == DeliveryState.DEFERRED)
+        .values(next_attempt_at=None)
+    )
+
+
 def add_withdrawal(connection: sa.Connection, study: str, now: float) -> None:
     """Note that a study was taken back."""
     connection.execute(insert(withdrawal).values(study=study, at=now).on_conflict_do_nothing())

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,6 +105,8 @@ class FaultyPacs:
     bytes_per_second: int = 0
     max_associations: int = 100
     held: dict[str, list[bytes]] = field(default_factory=dict)
+    #: How often it was asked to store an instance.
+    asked: Counter[str] = field(default_factory=Counter)
     associations: int = 0
     open_now: int = 0
     most_open: int = 0
@@ -313,6 +315,8 @@ class Peer:
         """Store an instance and answer, or do what the fault says."""
         uid = fields[0x1000].rstrip(b"\0").decode()
         message_id = us(fields, 0x0110)
+        with self.pacs.lock:
+            self.pacs.asked[uid] += 1
         status = fault if isinstance(fault, int) else 0
         self.midway(fault)  # a data set in one PDU has no middle: then it is the end
         if fault is Fault.DROP_BEFORE:

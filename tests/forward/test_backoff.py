@@ -54,7 +54,7 @@ def pacs() -> FaultyPacs:
 
 
 def _world(tmp_path: Path, pacs: FaultyPacs) -> World:
-    return make_world(tmp_path, [dicom_destination(pacs.port)], **REAL)
+    return make_world(tmp_path, [dicom_destination(pacs.port, associations=3)], **REAL)
 
 
 def test_down_for_six_hours_then_half_up_then_back(tmp_path: Path, pacs: FaultyPacs) -> None:

@@ -144,6 +144,26 @@ def test_a_result_that_is_not_ours_changes_nothing(
     assert world.delivery().state is S.DELIVERED
 
 
+def test_one_destination_does_not_answer_for_another(tmp_path: Path) -> None:
+    """A result counts only from the destination that was asked."""
+    with running(FaultyPacs()) as pacs:
+        committing = Committing(Way.NEW, calling="SECOND", port=select_random())
+        pacs.commitment = committing
+        world = make_world(
+            tmp_path,
+            [
+                dicom_destination(pacs.port, commitment=True),
+                dicom_destination(1, "second", ae_title="SECOND", commitment=True),
+            ],
+            host="127.0.0.1", port=committing.port,
+        )  # fmt: skip
+        world.release(destinations=["research"])
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: bool(committing.statuses or committing.failures))
+    assert committing.statuses[0] == 0x0110
+    assert world.delivery().state is S.DELIVERED
+
+
 def test_a_result_for_a_withdrawn_study_changes_nothing(tmp_path: Path) -> None:
     """What a person took back is not brought back by a late report."""
     with running(FaultyPacs()) as pacs:
@@ -163,7 +183,7 @@ def test_the_port_is_closed_where_nobody_is_asked(tmp_path: Path) -> None:
     port = select_random()
     world = make_world(tmp_path, [dicom_destination(1)], host="127.0.0.1", port=port)
     with world.forwarding() as forwarder:
-        assert forwarder.results.listener is None
+        assert forwarder.results is None
 
 
 @pytest.mark.parametrize("encoded", [b"", b"\xff" * 40, b"\x08\x00\x95\x11\x04\x00\x00\x00abcd"])

@@ -12,7 +12,14 @@ from node.forward.batch import Reaction
 from node.forward.outcomes import outcome_of
 from node.outbox.states import DeliveryState, InstanceState
 from tests.forward.faulty_pacs import WARNINGS, Fault, FaultyPacs, running
-from tests.forward.harness import World, dicom_destination, make_world, tick_for, tick_until
+from tests.forward.harness import (
+    World,
+    dicom_destination,
+    make_world,
+    resume,
+    tick_for,
+    tick_until,
+)
 from tests.outbox.releases import release_of_many_classes
 
 S = DeliveryState
@@ -197,15 +204,18 @@ def test_a_pacs_that_does_not_know_us_is_left_alone(tmp_path: Path, fault: Fault
 
 
 def test_not_authorised_pauses_the_destination(tmp_path: Path) -> None:
-    """0124H is about us, not about the instance."""
+    """0124H is about us, not about the instance; resumed, it is sent without waiting."""
+    slow = {"retry_first_seconds": 3600, "retry_max_seconds": 3600}
     with running(FaultyPacs(store_faults=deque([0x0124]))) as pacs:
-        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        world = make_world(tmp_path, [dicom_destination(pacs.port)], **slow)
         world.release(instances=2)
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: world.overview()[0]["paused"])
-    assert "0124H" in world.overview()[0]["last_answer"]
-    states = {row.state for row in world.instances(world.delivery().id)}
-    assert states == {InstanceState.PENDING}
+            assert "0124H" in world.overview()[0]["last_answer"]
+            states = {row.state for row in world.instances(world.delivery().id)}
+            assert states == {InstanceState.PENDING}
+            resume(world, forwarder)
+            tick_until(forwarder, lambda: _settled(world, S.DELIVERED))
 
 
 def test_out_of_resources_stops_the_rest_at_once(tmp_path: Path) -> None:

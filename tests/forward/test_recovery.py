@@ -13,7 +13,15 @@ from node.forward import recovery, settling
 from node.forward.forwarder import Forwarder
 from node.outbox.states import DeliveryState
 from tests.forward.faulty_pacs import Fault, FaultyPacs, running
-from tests.forward.harness import World, decide, dicom_destination, make_world, tick_until
+from tests.forward.harness import (
+    World,
+    decide,
+    dicom_destination,
+    make_world,
+    pause,
+    resume,
+    tick_until,
+)
 
 S = DeliveryState
 
@@ -138,13 +146,14 @@ def test_a_lost_ledger_is_rebuilt_from_receipts_and_decisions(tmp_path: Path) ->
         (decided,) = world.outbox.decisions.glob("*.json")
         (world.outbox.decisions / "applied").mkdir(exist_ok=True)
         decided.rename(world.outbox.decisions / "applied" / decided.name)
+        pacs.asked.clear()
         with world.forwarding(ledger_was_lost=True) as forwarder:
             tick_until(forwarder, lambda: len(world.receipts()) == 2)
     states = {delivery.release: delivery.state for delivery in world.deliveries()}
     assert states == {
         first.release: S.DELIVERED, second.release: S.DELIVERED, third.release: S.ABANDONED,
     }  # fmt: skip
-    assert {len(copies) for copies in pacs.held.values()} == {1}
+    assert set(pacs.asked) == {entry.sop_instance_uid for entry in second.instances}
 
 
 def test_a_release_whose_manifest_is_not_ours_is_never_sent(tmp_path: Path) -> None:
@@ -159,3 +168,23 @@ def test_a_release_whose_manifest_is_not_ours_is_never_sent(tmp_path: Path) -> N
             tick_until(forwarder, lambda: bool(world.receipts()))
             assert world.refused_releases()[0][0] == forged.release
         assert set(pacs.held) == {entry.sop_instance_uid for entry in made.instances}
+
+
+def test_a_destination_that_left_the_configuration_is_told(tmp_path: Path) -> None:
+    """Its deliveries do not wait in silence; back in the configuration, a person retries them."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        made = world.release()
+        with world.forwarding() as forwarder:
+            pause(world, forwarder)
+            tick_until(forwarder, lambda: bool(world.deliveries()))
+        whole = world.config
+        world.config = whole.model_copy(update={"destinations": ()})
+        with world.forwarding():
+            assert world.delivery().state is S.REFUSED
+            assert "no such destination" in world.delivery().last_answer
+        world.config = whole
+        with world.forwarding() as forwarder:
+            resume(world, forwarder)
+            decide(world, "retry", study=made.study)
+            tick_until(forwarder, lambda: _done(world))
