@@ -24,6 +24,7 @@ from node.pool import Ended, Pool, PoolBroken
 from node.process.adoption import BATCH, adopt
 from node.process.audit import check_totals
 from node.process.beginning import begin_generations
+from node.process.clock import save_anchor
 from node.process.closing import close_generations
 from node.process.completing import complete_studies
 from node.process.deciding import apply_decisions
@@ -84,7 +85,7 @@ def run(config: NodeConfig) -> int:
             return _refuse(2, str(error))
         except ProfileError as error:
             return _refuse(2, "; ".join(str(mistake) for mistake in error.mistakes))
-        this = Run(place, Pool(place.slots, PRELOAD), chain, adopted_at=place.clock.now())
+        this = Run(place, Pool(place.slots, PRELOAD), chain, adopted_at=place.last_seen)
         _listen(this)
         recover(place)
         finish_purging(place)
@@ -157,6 +158,8 @@ def _drain(this: Run) -> None:
             _record(this, ended)
     this.pool.stop()
     close_generations(this.place, this.chain)
+    with this.place.transaction() as transaction:
+        save_anchor(transaction.conn, this.place.clock)
     log.info("role_stopped")
 
 

@@ -29,7 +29,8 @@ log = structlog.get_logger()
 class Workplace:
     """The zones, the index, the keys and the clock of one run of `process`.
 
-    `recipes` are by the name of their route; `slots` is how many jobs run at a time.
+    `recipes` are by the name of their route; `slots` is how many jobs run at a time; `last_seen`
+    is the steady time at which the run before was last known to be there.
     """
 
     config: NodeConfig
@@ -42,6 +43,7 @@ class Workplace:
     signing_key: Ed25519PrivateKey
     recipes: Mapping[str, Recipe]
     slots: int
+    last_seen: float = 0.0
 
     def wishes(self, route: str) -> tuple[Wish, ...]:
         """Give the `syntaxes` of the route's destinations, without those that take anything."""
