@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -17,11 +18,13 @@ from node.receive.reports import Reports
 from node.receive.spool import Spool, new_association_id
 from node.receive.storage import Storage
 from node.receive.store import Refusal, store
+from node.receive.telling import Telling
 from node.upper_layer import (
     AssociateRequest,
     Association,
     CommandField,
     Connection,
+    ConnectionLost,
     Message,
     ProtocolViolated,
     Rejection,
@@ -46,6 +49,7 @@ class Receiver:
     places: Places
     storage: Storage
     reports: Reports
+    telling: Telling = field(default_factory=Telling)
 
 
 @dataclass(slots=True)
@@ -72,23 +76,32 @@ class Session:
 
 def serve(connection: Connection, receiver: Receiver) -> None:
     """Serve a connection to its end. Raises UpperLayerError where the peer's part went wrong."""
-    request = connection.read_request()
+    try:
+        request = connection.read_request()
+    except ConnectionLost:
+        return  # a port scanner, a health check: nothing was asked
+    except UpperLayerError as error:
+        what = {"reason": type(error).__name__, "what": str(error)}
+        receiver.telling.warn("association_rejected", address=connection.address, **what)
+        raise
     caller = Caller(connection.address, connection.is_tls, connection.certificate_sha256)
     verdict = judge(request, caller, receiver.policy)
     if isinstance(verdict, Rejection):
-        _reject(connection, request, verdict)
+        _reject(connection, request, verdict, receiver)
     elif not receiver.storage.takes_instances():
-        _reject(connection, request, Rejection.TEMPORARY_CONGESTION)
+        _reject(connection, request, Rejection.TEMPORARY_CONGESTION, receiver)
     else:
         with receiver.places.take(verdict, caller) as place:
             if place:
                 _converse(connection, verdict, receiver, place)
             else:
-                _reject(connection, request, Rejection.LOCAL_LIMIT_EXCEEDED)
+                _reject(connection, request, Rejection.LOCAL_LIMIT_EXCEEDED, receiver)
 
 
-def _reject(connection: Connection, request: AssociateRequest, rejection: Rejection) -> None:
-    log.warning(
+def _reject(
+    connection: Connection, request: AssociateRequest, rejection: Rejection, receiver: Receiver
+) -> None:
+    receiver.telling.warn(
         "association_rejected",
         reason=rejection.name.lower(),
         peer=request.calling_ae_title,
@@ -117,9 +130,10 @@ def _converse(connection: Connection, peer: Peer | None, receiver: Receiver, pla
             while (message := association.receive()) is not None:
                 answer(session, message)
     except UpperLayerError as error:
-        _tell_end("association_aborted", tally, reason=type(error).__name__, what=str(error))
+        facts = _summary(tally) | {"reason": type(error).__name__, "what": str(error)}
+        receiver.telling.warn("association_aborted", **facts)
     else:
-        _tell_end("association_ended", tally)
+        log.info("association_ended", **_summary(tally))
 
 
 def answer(session: Session, message: Message) -> None:
@@ -171,7 +185,7 @@ def c_store(session: Session, message: Message) -> Status:
     except Refusal as refusal:
         tally.refused[refusal.status.name] += 1
         if tally.refused.total() <= _REFUSALS_TOLD:
-            log.warning(
+            receiver.telling.warn(
                 "instance_refused",
                 association=tally.association,
                 status=refusal.status.name,
@@ -184,13 +198,11 @@ def c_store(session: Session, message: Message) -> Status:
     return Status.SUCCESS
 
 
-def _tell_end(event: str, tally: Tally, **more: str) -> None:
-    log.info(
-        event,
-        association=tally.association,
-        instances=tally.instances,
-        bytes=tally.bytes,
-        refused=dict(tally.refused),
-        seconds=round(time.monotonic() - tally.began, 3),
-        **more,
-    )
+def _summary(tally: Tally) -> dict[str, Any]:
+    return {
+        "association": tally.association,
+        "instances": tally.instances,
+        "bytes": tally.bytes,
+        "refused": dict(tally.refused),
+        "seconds": round(time.monotonic() - tally.began, 3),
+    }

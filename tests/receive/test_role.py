@@ -151,8 +151,11 @@ def test_asked_to_stop_it_answers_what_is_in_hand_and_goes(role: Role) -> None:
 
 
 @pytest.mark.crash
-def test_killed_at_random_it_loses_nothing_that_it_answered(role: Role) -> None:
-    """8 SIGKILLs while three peers send; afterwards each answered instance is whole."""
+@pytest.mark.parametrize(
+    "kills", [8, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
+def test_killed_at_random_it_loses_nothing_that_it_answered(role: Role, kills: int) -> None:
+    """SIGKILL again and again while three peers send; each answered instance is whole."""
     chance = random.Random(1)
     answered: dict[str, bytes] = {}
     stop = threading.Event()
@@ -162,7 +165,7 @@ def test_killed_at_random_it_loses_nothing_that_it_answered(role: Role) -> None:
     role.start()
     for peer in peers:
         peer.start()
-    for _ in range(8):
+    for _ in range(kills):
         time.sleep(chance.uniform(0.05, 0.5))
         before = len(answered)
         role.stop(signal.SIGKILL)
