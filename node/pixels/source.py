@@ -123,7 +123,8 @@ class Image:
                 raw = self.syntax not in LOSSY_JPEG
                 found = decoder.iter_array(
                     self._file,
-                    indices=indices or None,
+                    # By index: pydicom 3.0 stumbles over read-only frames when it goes through all.
+                    indices=indices or range(self.frame_count),
                     raw=raw,
                     decoding_plugin=_DECODERS.get(self.syntax, ""),
                     **options,
