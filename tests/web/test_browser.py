@@ -10,9 +10,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from node.config import NodeConfig
+from node.inbox.decisions import read_decision, waiting_decisions
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
+from node.inbox.originals import original
 from node.inbox.tables import instance, study
+from node.web import users
+from node.web.users import Right, make_user, write_users
+from tests.factories import make_instance, write_instance
 from tests.web.filled import INSTANCES, filled_node, study_id
 
 CHROMIUM = shutil.which("chromium")
@@ -79,6 +84,44 @@ def test_a_person_goes_from_what_is_held_to_why(page: Page, serve: Serve, tmp_pa
     page.get_by_label("Held studies").get_by_role("link", name=study_id(0)).click()
     expect(page.get_by_role("heading", name="Findings")).to_be_visible()
     expect(page.get_by_text("Burned In Annotation says YES").first).to_be_visible()
+
+
+def test_a_person_looks_at_a_cine_and_excludes_it(
+    page: Page, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sign in, open what is held, go through its frames, decide with a reason."""
+    monkeypatch.setattr(users, "_N", 2**4)
+    file = tmp_path / "web-users"
+    write_users(file, {"ada": make_user("ada", Right.DECIDE, "a long password")})
+    config = filled_node(tmp_path, 1, f'[web]\nusers = "{file}"\n')
+    cine = make_instance(rows=32)
+    cine.NumberOfFrames = 3
+    cine.PixelData = b"".join(bytes([value, 0]) * 32 * 32 for value in (10, 100, 200))
+    write_instance(original(Inbox(config.inbox_dir), study_id(0), "assoc00000-000001"), cine)
+
+    page.goto(serve(config))
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("a long password")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Held studies").get_by_role("link", name=study_id(0)).click()
+    page.get_by_role("link", name="assoc00000-000001").first.click()
+
+    picture = page.locator("#picture")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") == 32
+    slider = page.get_by_label("frame", exact=True)
+    slider.focus()
+    with page.expect_response(lambda answer: "n=2" in answer.url):
+        slider.press("End")
+    expect(page.locator("#frame-shown")).to_have_text("3")
+    expect(page.get_by_text("Quillfeather1^Zebedee1")).to_be_visible()
+
+    page.get_by_label("Reason").fill("a name is burned in")
+    page.get_by_role("button", name="Exclude this instance").click()
+    expect(page.get_by_role("heading", name="Study")).to_be_visible()
+    (path,) = waiting_decisions(Inbox(config.inbox_dir))
+    decision = read_decision(path)
+    assert (decision.who, decision.instance) == ("ada", "assoc00000-000001")
 
 
 @pytest.mark.parametrize("studies", [0, 3, 2000])
