@@ -3,11 +3,11 @@
     make bench-deid ARGS="--peers /path/to/venv/bin/python"
 
 Peers are used where they are: dicognito and dcmanon in the Python that `--peers` names (`pip
-install dicognito dcmanon` into an environment of their own), gdcmanon on the PATH (Debian: libgdcm-tools).
-All contenders are pinned to one core and take turns, so that what else the machine does hits each
-alike; none syncs. Two figures each: files per second as the clock says, and files per second of CPU time
-(user and system), which another process on the core does not change. gdcmanon's include its start.
-What each leaves in the files is not the same: docs/decisions and the issue's research tell.
+install dicognito dcmanon` into an environment of their own), gdcmanon on the PATH (Debian:
+libgdcm-tools). All contenders are pinned to one core and take turns, so that what else the machine
+does hits each alike; none syncs. Two figures each: files per second as the clock says, and files
+per second of CPU time (user and system), which another process on the core changes less.
+gdcmanon's include its start. What each leaves in the files is not the same.
 """
 
 from __future__ import annotations

@@ -43,7 +43,6 @@ _LONGEST = {"LO": 64, "SH": 16}
 _OPAQUE = frozenset({"OB", "OW", "UN"})
 #: Stands for "not asked yet" where None means "keep".
 _UNDECIDED: Step = b"undecided"
-_TEXTUAL = TEXT | {"AE", "CS", "PN", "UR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +217,9 @@ class Plan(dict[bytes, Step]):
             return values.changing(vr, values.age, self._gone(tag, vr, kind))
         if tag == _DOCUMENT_LENGTH and not self._book.profile.public(_DOCUMENT, "OB").verb:
             return documents.dummy_length
-        if self._book.wary and vr in _TEXTUAL and tag != _CHARACTER_SET:
-            return values.changing(vr, values.unless_identifying, self._gone(tag, vr, "1"))
+        if self._book.wary and tag != _CHARACTER_SET:
+            check = values.WARY.get(vr)
+            return values.changing(vr, check, self._gone(tag, vr, "1")) if check else None
         return None
 
     def _clean(  # noqa: PLR0911 -- one answer per kind of value

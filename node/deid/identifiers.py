@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from node.deid.charset import decode_leniently
 from node.profile.vocabulary import WORD, Standing, fold, standing
@@ -30,6 +31,7 @@ UIDS = frozenset({0x0020000D, 0x0020000E, 0x00200052})
 ALL = PERSONS | NUMBERS | DATES | UIDS
 
 _ANY, _PARTS = re.compile(rb"[\\^= ]"), re.compile(rb"\\")
+_Text = TypeVar("_Text", str, bytes)
 _SHORTEST_TOKEN = 4
 _SHORTEST_NUMBER = 6
 _SHORTEST_WORD = 2
@@ -48,6 +50,8 @@ class Identifiers:
 
     def and_uid(self, uid: bytes) -> Identifiers:
         """Add the instance's own UID, which no other instance shares."""
+        if any(token in uid for token in self.raw):
+            return self  # as where it begins with the Study Instance UID
         return Identifiers((*self.tokens, uid.decode("latin-1")), (*self.raw, uid), self.words)
 
     def occur_in(self, text: str) -> bool:
@@ -78,7 +82,18 @@ def identifiers(values: tuple[tuple[int, bytes], ...], encoding: str) -> Identif
             piece = raw_piece.strip(b" \0")
             if _is_token(decode_leniently(piece, encoding)):
                 raw.add(piece)
-    return Identifiers(tuple(sorted(tokens)), tuple(sorted(raw)), frozenset(words))
+    return Identifiers(_shortest(tokens), _shortest(raw), frozenset(words))
+
+
+def _shortest(tokens: set[_Text]) -> tuple[_Text, ...]:
+    """Leave out a token that holds another: where it occurs, the other does."""
+    return tuple(
+        sorted(
+            token
+            for token in tokens
+            if not any(other in token and other != token for other in tokens)
+        )
+    )
 
 
 def _is_token(piece: str) -> bool:

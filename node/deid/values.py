@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -13,7 +14,10 @@ from node.deid.outcome import Quarantined
 from node.deid.pseudonyms import Subkeys
 from node.deid.rebuild import Apply, Plan, Step, apply
 from node.deid.treatment import Treatment
+from node.profile.defaults import TEXT
 
+#: DS and IS as they come: digits, points, signs, exponents, blanks, and several of them.
+_NUMBERS = re.compile(rb"[0-9+\-.eE \0\\]*")
 _ISSUER = b"\x10\x00\x21\x00"
 
 #: Finds a new value; None where the old one is not understood.
@@ -202,7 +206,27 @@ def defined_term(_treatment: Treatment, value: bytes) -> bytes | None:
     return term if term in (b"COERCE", b"CORRECT") else None
 
 
+def number_unless_identifying(treatment: Treatment, value: bytes) -> bytes | None:
+    """Keep a number in digits, and of what is none only what repeats no identifier."""
+    return value if _NUMBERS.fullmatch(value) else unless_identifying(treatment, value)
+
+
+def bytes_unless_identifying(treatment: Treatment, value: bytes) -> bytes | None:
+    """Keep bytes in which no name stands; digits in them are chance."""
+    small = value.lower()
+    found = any(raw in small for raw in treatment.identifiers.raw if not _NUMBERS.fullmatch(raw))
+    return None if found else value
+
+
 def unless_identifying(treatment: Treatment, value: bytes) -> bytes | None:
     """Keep a text that repeats none of the instance's identifiers; None for one that does."""
     text = decode_leniently(value, treatment.encoding)
     return None if treatment.identifiers.occur_in(text) else value.rstrip(b" \0")
+
+
+#: Where some identifier is repeated: how a kept value is looked at, by VR.
+WARY: dict[str, Change] = {
+    **dict.fromkeys((*TEXT, "AE", "CS", "PN", "UR"), unless_identifying),
+    **dict.fromkeys(("DS", "IS"), number_unless_identifying),
+    **dict.fromkeys(("OB", "OW", "UN"), bytes_unless_identifying),
+}

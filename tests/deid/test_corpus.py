@@ -1,7 +1,7 @@
 """Files that others made: every one is de-identified without a trace, or stopped with a reason.
 
-Needs the folder that DEID_NODE_CORPUS names, with `real/` (files of public projects), `planted/` and
-its `planted.json` (what must vanish, what must stay). Pydicom's own files are tried anywhere.
+Needs the folder that DEID_NODE_CORPUS names: `real/` (files of public projects), `planted/` and its
+`planted.json` (what must vanish, what must stay). Pydicom's own files are tried anywhere.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 #: Errors of dciodvfy that the input did not have, and why the output may.
 JUSTIFIED = {
     "Required to be SLIDE_CORNER": "Position Reference Indicator is free text in no table: emptied",
-    "ReferencedSeriesSequence present but": "what it lists was referred to by a Type 3 sequence only",
+    "ReferencedSeriesSequence present but": "a Type 3 sequence alone referred to what it lists",
     "Missing attribute Type": "dciodvfy does not look into a deflated or big endian input",
 }
 
@@ -59,7 +59,8 @@ def identifying_words(dataset: Dataset) -> Iterator[str]:
         "PatientName", "PatientID", "AccessionNumber", "InstitutionName", "ReferringPhysicianName",
         "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID",
         "StudyDate", "PatientBirthDate", "OperatorsName", "PerformingPhysicianName",
-        "PatientAddress", "StationName", "DeviceSerialNumber", "InstitutionAddress", "RequestingPhysician",
+        "PatientAddress", "StationName", "DeviceSerialNumber", "InstitutionAddress",
+        "RequestingPhysician",
     ):  # fmt: skip
         values = dataset.get(keyword) or ""
         for value in values if isinstance(values, MultiValue) else [values]:

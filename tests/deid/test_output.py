@@ -100,11 +100,16 @@ def test_a_kept_text_that_repeats_an_identifier_is_replaced(tmp_path: Path) -> N
     dataset.ProcedureCodeSequence = [code]
     dataset.ManufacturerModelName = "Perception for MRN000001"
     dataset.ConvolutionKernel = "B30"
+    dataset.add_new(0x00180088, "LO", "of Quillfeather1")  # should be DS, and is read as text
+    dataset.add_new(0x00281201, "OW", b"..Quillfeather1.")
+    dataset.ExposureTime = "000001"
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
     assert output.ProcedureCodeSequence[0].CodeMeaning == "REMOVED"
     assert output.ManufacturerModelName == "REMOVED"
     assert output.Manufacturer == dataset.Manufacturer
     assert output.ConvolutionKernel == "B30"
+    assert output.ExposureTime == 1
+    assert b"quillfeather" not in (tmp_path / "target.dcm").read_bytes().lower()
 
 
 def test_a_document_is_replaced_by_a_dummy_of_its_kind(tmp_path: Path) -> None:
