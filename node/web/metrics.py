@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from node.config import NodeConfig
-from node.status import status
+from node.status import measures, status
+from node.status.read import reading_index, reading_ledger
 from node.web.live import disk_use
+
+PREFIX = "deid_node_"
 
 
 class NodeMetrics(Collector):
@@ -22,35 +27,70 @@ class NodeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read the rows and give every family."""
         now = status(self._config, limit=0)
-        yield _gauge("role_up", "Whether a role lives.", "role", now["roles"])
-        yield _gauge(
-            "instances", "Instances by what became of them.", "outcome", now["conservation"]
-        )
-        yield _gauge("studies", "Studies by state.", "state", now["study_counts"])
         workers = now["workers"]
-        yield _gauge("workers", "Worker processes.", "", {"": workers["totalWorkers"]})
+        jobs = {"active": workers["activeJobs"], "queued": workers["queuedJobs"]}
+        yield _gauge("role_up", "Whether a role lives.", ("role",), _keyed(now["roles"]))
         yield _gauge(
-            "jobs", "Jobs by state.", "state",
-            {"active": workers["activeJobs"], "queued": workers["queuedJobs"]},
-        )  # fmt: skip
-        yield self._deliveries(now["destinations"])
-        disk = disk_use(self._config)
-        yield _gauge("disk_bytes", "Disk of the data_dir.", "kind", disk)
-
-    def _deliveries(self, destinations: list[dict[str, object]]) -> Metric:
-        family = GaugeMetricFamily(
-            "deid_node_delivery_instances",
-            "Instances by destination.",
-            labels=("destination", "outcome"),
+            "instances", "Instances by outcome.", ("outcome",), _keyed(now["conservation"])
         )
-        for row in destinations:
-            for outcome in ("pending", "delivered", "committed", "refused"):
-                family.add_metric([str(row["name"]), outcome], float(str(row[outcome])))
-        return family
+        yield _gauge("studies", "Studies by state.", ("state",), _keyed(now["study_counts"]))
+        yield _gauge("workers", "Worker processes.", (), [((), workers["totalWorkers"])])
+        yield _gauge("jobs", "Jobs by state.", ("state",), _keyed(jobs))
+        yield from _destinations(now["destinations"])
+        disk = disk_use(self._config)
+        yield _gauge("disk_bytes", "Disk of the data_dir.", ("kind",), _keyed(disk))
+        yield from self._inbox()
+        yield from self._outbox()
+
+    def _inbox(self) -> Iterator[Metric]:
+        with reading_index(self._config) as conn:
+            if conn is None:
+                return
+            found = [((check, severity), n) for check, severity, n in
+                     measures.findings_by_check(conn)]  # fmt: skip
+            yield _gauge("findings", "Findings by check.", ("check", "severity"), found)
+            size = measures.received_bytes(conn)
+            yield _gauge("received_bytes", "Bytes of all received instances.", (), [((), size)])
+            counts, total = measures.release_seconds(conn)
+        bounds = [*(str(bound) for bound in measures.BUCKETS), "+Inf"]
+        yield HistogramMetricFamily(
+            f"{PREFIX}release_seconds",
+            "From a generation's beginning to its release.",
+            buckets=list(zip(bounds, counts, strict=True)),
+            sum_value=total,
+        )
+
+    def _outbox(self) -> Iterator[Metric]:
+        with reading_ledger(self._config) as conn:
+            rows = [] if conn is None else measures.deliveries_by_state(conn)
+        states = [((to, state), count) for to, state, count in rows]
+        yield _gauge("deliveries", "Deliveries by state.", ("destination", "state"), states)
 
 
-def _gauge(name: str, text: str, label: str, values: dict[str, int] | dict[str, bool]) -> Metric:
-    family = GaugeMetricFamily(f"deid_node_{name}", text, labels=(label,) if label else ())
-    for value, number in values.items():
-        family.add_metric([value] if label else [], float(number))
+def _destinations(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    outcomes = ("pending", "delivered", "committed", "refused")
+    counts = [((row["name"], outcome), row[outcome]) for row in rows for outcome in outcomes]
+    yield _gauge(
+        "delivery_instances", "Instances by destination.", ("destination", "outcome"), counts
+    )
+    waits = [((row["name"],), _seconds_until(row["deferred_until"])) for row in rows]
+    yield _gauge("backoff_seconds", "Until the next attempt.", ("destination",), waits)
+
+
+def _seconds_until(when: str | None) -> float:
+    if when is None:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(when) - datetime.now(UTC)).total_seconds())
+
+
+def _keyed(values: Mapping[str, float]) -> list[tuple[tuple[str, ...], float]]:
+    return [((name,), value) for name, value in values.items()]
+
+
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    for key, number in values:
+        family.add_metric(list(key), float(number))
     return family

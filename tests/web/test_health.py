@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -61,3 +62,30 @@ def test_metrics_tell_instances_studies_and_deliveries(ask: Ask) -> None:
     assert samples["deid_node_studies", "RELEASED"] == 1
     assert samples["deid_node_delivery_instances", "delivered", "research"] == 4
     assert samples["deid_node_role_up", "receive"] == 0
+    assert samples["deid_node_findings", "hold", "pixels"] == 1
+    assert samples["deid_node_received_bytes",] == 16_000
+    assert samples["deid_node_release_seconds_bucket", "100.0"] == 1
+    assert samples["deid_node_release_seconds_sum",] == 50
+    assert samples["deid_node_deliveries", "DELIVERED", "research"] == 1
+
+
+def test_the_alert_rules_speak_of_metrics_that_there_are(ask: Ask) -> None:
+    """An alarm on a name that nobody exports never rings."""
+    rules = (Path(__file__).parents[2] / "config" / "prometheus-alerts.yml").read_text()
+    named = set(re.findall(r"deid_node_[a-z_]+", rules))
+    text = ask(studies=4).get("/metrics").text
+    exported = {family.name for family in text_string_to_metric_families(text)}
+    assert named
+    assert named <= exported
+
+
+def test_no_label_of_a_metric_is_free_text(ask: Ask) -> None:
+    """Labels are states, checks, roles and the names of destinations."""
+    text = ask(studies=4).get("/metrics").text
+    labels = {
+        label
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        for label in sample.labels
+    }
+    assert labels == {"role", "outcome", "state", "destination", "kind", "check", "severity", "le"}
