@@ -182,6 +182,9 @@ def _may_go(walk: Walk, rule: Rule, element: Element, before: tuple[str, ...]) -
 
 def says_secret(walk: Walk, element: Element, declared: tuple[str, ...]) -> bool:
     """Tell whether a value that is kept otherwise says a name, ID or place and so had better go."""
+    if element.vr in results.NUMBERS:
+        spelled = element.value.replace(b"\0", b"").lower()
+        return any(word.encode() in spelled for word in walk.secrets.words if words.is_strong(word))
     if element.vr not in TEXT and element.vr != "CS":
         return False
     text = words.fold(charset.decode(element.value, declared))

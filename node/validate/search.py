@@ -11,8 +11,9 @@ What a hit means depends on where it is (`places.Origin`) and on the secret's ra
   are what cleaning leaves), unless they are the patient's own;
 - in a value that is kept as it was, a strong word of the patient's is a leak; if the word is also
   known to be safe, or the value is a code or the equipment's name (a patient named CHEST, and Body
-  Part CHEST), it is probably chance: a person decides (HOLD). A weak one is noted. Other people's
-  and places' words are a leak too, and chance is only noted;
+  Part CHEST), it is probably chance: a person decides (HOLD). So with three letters that nobody
+  knows; anything shorter is noted. Other people's and places' words are a leak too, and chance is
+  only noted;
 - dates and UIDs are leaks anywhere.
 """
 
@@ -26,6 +27,7 @@ from node.validate import charset, words
 from node.validate.findings import Finding, Severity
 from node.validate.places import Origin, Place, Where, path
 from node.validate.reader import BULK, Buffer, Element, Item, Parsed
+from node.validate.results import NUMBERS
 from node.validate.secrets import Rank, Secrets
 
 #: Manufacturer, model, version: their words are products, and people have such names too.
@@ -58,7 +60,9 @@ _PROVEN_BY_LAW = frozenset(
     }
 )
 _DATE_DIGITS = 8
-_BINARY = frozenset({"OB", "OW", "UN"})
+_BINARY = frozenset(NUMBERS)
+#: Bytes of a binary value in which short words are looked for; strong ones are, in all of it.
+_LEGIBLE = 1 << 16
 _WHAT = {
     Rank.PATIENT: "the patient's name, ID or contact",
     Rank.IDENTITY: "a name, ID or place in the original",
@@ -73,7 +77,7 @@ def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
     for place in places:
         value = place.element.value
         if place.element.vr in _BINARY:
-            value = value.replace(b"\0", b" ")[: 1 << 16]
+            value = value[:_LEGIBLE].replace(b"\0", b" ")
         text = charset.decode(value, place.charset)
         found = words.words(text)
         if not known.isdisjoint(found):
@@ -92,17 +96,12 @@ def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
 
 
 def _judge_word(place: Place, word: str, rank: Rank) -> Iterator[Finding]:
+    """Say what a whole word means where it was found."""
     chance = not _is_unsafe(word) or _is_code_or_product(place)
     patient = rank is Rank.PATIENT
     if not words.is_strong(word):
-        if place.origin is not Origin.KEPT and patient and not chance:
-            yield _finding(place, Severity.LEAK, f"Says a short word of {_WHAT[rank]}.")
-        elif patient:
-            yield _finding(
-                place,
-                Severity.NOTE,
-                f"Says a short word that is also in {_WHAT[rank]}: most likely chance.",
-            )
+        if patient:
+            yield _judge_weak(place, word, chance=chance)
     elif place.origin is not Origin.KEPT:
         if patient or not chance:
             yield _finding(place, Severity.LEAK, f"Says a word of {_WHAT[rank]}.")
@@ -110,10 +109,26 @@ def _judge_word(place: Place, word: str, rank: Rank) -> Iterator[Finding]:
         yield _finding(place, Severity.LEAK, f"Kept, but it says a word of {_WHAT[rank]}.")
     else:
         yield _finding(
-            place, Severity.HOLD if patient else Severity.NOTE,
+            place,
+            Severity.HOLD if patient else Severity.NOTE,
             f"Kept, and it says a word that is also in {_WHAT[rank]}. It is a code, a product or a "
             "common term, so this may be chance: somebody should look.",
-        )  # fmt: skip
+        )
+
+
+def _judge_weak(place: Place, word: str, *, chance: bool) -> Finding:
+    """Judge a short word of the patient's: three unknown letters in a text are worth a look."""
+    what = _WHAT[Rank.PATIENT]
+    binary = place.element.vr in _BINARY
+    if place.origin is not Origin.KEPT and not chance:
+        return _finding(place, Severity.LEAK, f"Says a short word of {what}.")
+    if len(word) == words.STRONG_LENGTH - 1 and word.isalpha() and not chance and not binary:
+        return _finding(
+            place, Severity.HOLD, f"Kept, and it says a short word of {what}: somebody should look."
+        )
+    return _finding(
+        place, Severity.NOTE, f"Says a short word that is also in {what}: most likely chance."
+    )
 
 
 def _is_code_or_product(place: Place) -> bool:
@@ -193,9 +208,22 @@ def _judge_hit(
                 "Bytes outside every value repeat a value of the original.",
             )
         elif owner[0].vr in _PROVEN_BY_LAW and (owner[0].start, owner[0].length) not in judged:
-            continue
+            yield from _judge_number(*owner, needle, secrets)
         elif owner[0].start <= start and end <= owner[0].start + owner[0].length:
             yield from _judge_bytes(*owner, needle, judged, secrets)
+
+
+def _judge_number(
+    element: Element, where: Where | None, needle: bytes, secrets: Secrets
+) -> Iterator[Finding]:
+    """Judge a kept number: chance, unless it is the patient's whole ID."""
+    patient = secrets.words.get(needle.decode("latin_1")) is Rank.PATIENT
+    values = [value.strip(b" \0") for value in element.value.split(b"\\")]
+    if element.vr in ("DS", "IS") and patient and needle in values:
+        place = Place(Origin.KEPT, element, where, ("",))
+        yield _finding(
+            place, Severity.HOLD, "A kept number is the patient's ID: somebody should look."
+        )
 
 
 def _stands_alone(data: Buffer, start: int, end: int, needle: bytes) -> bool:
@@ -217,9 +245,13 @@ def _judge_bytes(
     text = words.words(charset.decode(element.value, place.charset))
     word = needle.decode("latin_1")
     within = [longer for longer in text if word in longer]
+    rank = secrets.words.get(word, Rank.IDENTITY)
+    patient = rank is Rank.PATIENT
     if word in within:
-        return  # a whole word: judged with its place
-    patient = secrets.words.get(word) is Rank.PATIENT
+        read = element.vr not in _BINARY or element.length <= _LEGIBLE
+        if (element.start, element.length) not in judged or not read:
+            yield from _judge_word(place, word, rank)
+        return
     if within and all(
         not _is_unsafe(longer) or (longer in secrets.kept and not patient) for longer in within
     ):

@@ -34,6 +34,7 @@ def check_study(
     released: Collection[str] = (),
     this: Generation | None = None,
     earlier: Generation | None = None,
+    out: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Check what goes out together.
 
@@ -45,8 +46,15 @@ def check_study(
         SOP Instance UIDs (new ones) that earlier generations of the study released.
     this, earlier
         This generation and the one before; None where there is none.
+    out
+        SOP Instance UIDs (new ones) that are out, and of which no second version may follow.
     """
-    return (*_check_one(facts), *_check_references(facts, released), *_check_past(this, earlier))
+    return (
+        *_check_one(facts),
+        *_check_out(facts, out),
+        *_check_references(facts, released),
+        *_check_past(this, earlier),
+    )
 
 
 def _check_one(facts: Sequence[InstanceFacts]) -> Iterator[Finding]:
@@ -68,6 +76,13 @@ def _check_one(facts: Sequence[InstanceFacts]) -> Iterator[Finding]:
         if studies[fact.series_instance_uid] != fact.modality:
             yield Finding("study", Severity.NOTE, "study", "A series has more than one modality.")
             return
+
+
+def _check_released(facts: Sequence[InstanceFacts], released: Collection[str]) -> Iterator[Finding]:
+    """See that an instance goes out once: a second version would meet the first at the PACS."""
+    again = _uids(facts).keys() & set(out)
+    if again:
+        yield _hold(f"{len(again)} instances were released before under the same SOP Instance UID.")
 
 
 def _uids(facts: Sequence[InstanceFacts]) -> Counter[str]:

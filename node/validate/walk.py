@@ -16,7 +16,7 @@ from node.validate.findings import Finding, Severity
 from node.validate.lawbook import is_creator, is_private, private_elements, private_rule
 from node.validate.places import Origin, Place, Where, path
 from node.validate.reader import BULK, Element, Item
-from node.validate.results import Pair, Patient, is_lawful_vr
+from node.validate.results import NUMBERS, Pair, Patient, is_lawful_vr
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT, Secrets
 
 _ONLY_KEPT, _ONLY_REMOVED = (Action.K,), (Action.X,)
@@ -24,8 +24,10 @@ _ONLY_KEPT, _ONLY_REMOVED = (Action.K,), (Action.X,)
 _DIGITS = {
     "DS": b"0123456789+-.eE \\\0", "IS": b"0123456789+- \\\0", "DA": b"0123456789. \\\0",
     "TM": b"0123456789.: \\\0", "DT": b"0123456789.+- \\\0", "AS": b"0123456789DWMY \\\0",
+    "UI": b"0123456789.\\ \0",
 }  # fmt: skip
 _SEARCHED = TEXT | {"CS", "OB", "OW", "UN"}
+_ONE_NUMBER = 8  # bytes: longer binary numbers are many, and could spell something
 
 
 @dataclass(slots=True)
@@ -152,7 +154,8 @@ def add_place(
     if where is None or where.tag == special.METHOD_CODES:
         element = special.without_ours(element, where)
     digits = _DIGITS.get(element.vr)
-    if element.vr in _SEARCHED or (digits and element.value.translate(None, digits)):
+    numbers = element.vr in NUMBERS and len(element.value) > _ONE_NUMBER
+    if element.vr in _SEARCHED or numbers or (digits and element.value.translate(None, digits)):
         walk.places.append(Place(origin, element, where, after))
 
 

@@ -265,3 +265,44 @@ def test_in_a_report(planted: Callable[..., Verdict]) -> None:
         output.ContentSequence[0].TextValue = f"Seen by {CANARY}"
 
     assert caught(planted(plant, dataset=rich_report()))
+
+
+NUMBERS = {
+    "US": lambda text: np.frombuffer(text, "<u2").tolist(),
+    "UL": lambda text: np.frombuffer(text, "<u4").tolist(),
+    "FL": lambda text: np.frombuffer(text, "<f4").tolist(),
+    "FD": lambda text: np.frombuffer(text, "<f8").tolist(),
+    "OF": lambda text: text,
+    "OD": lambda text: text,
+    "OL": lambda text: text,
+    "OB": lambda text: text,
+    "OW": lambda text: text,
+}
+KEPT_NUMBERS = {
+    "US": 0x00283006, "UL": 0x00660040, "FL": 0x00660040, "FD": 0x00189087, "OF": 0x00660016,
+    "OD": 0x00660016, "OL": 0x00660040, "OB": 0x00282000, "OW": 0x00281201,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vr", NUMBERS)
+@pytest.mark.parametrize("before", [0, 70000])
+def test_a_name_that_came_as_kept_numbers(
+    tmp_path: Path, basic: Recipe, vr: str, before: int
+) -> None:
+    """The original spells a name in numbers that every profile keeps, near or far from the start.
+
+    Whatever the engine does with it, the name must not leave without a finding.
+    """
+    text = bytes(before) + b" SMITHERSON BARTHOLOMEW "
+    dataset = make_instance()
+    dataset.PatientName = "Smitherson^Bartholomew"
+    if vr in ("US", "FL", "FD", "UL") and before:
+        text = text[-24:]  # these have 64 KiB at most
+    item = Dataset()
+    item.add_new(KEPT_NUMBERS[vr], vr, NUMBERS[vr](text))
+    dataset.ModalityLUTSequence = [item]
+    source = write_instance(tmp_path / "source.dcm", dataset)
+    target = tmp_path / "target.dcm"
+    deidentify(source, target, basic)
+    leaves = b"SMITHERSON" in target.read_bytes()
+    assert caught(validate(source, target, basic)) == leaves

@@ -66,3 +66,10 @@ def test_nobodys_study_is_held() -> None:
     """Without a Patient ID there is nobody."""
     findings = check_study([facts(1, patient_id="", patient_name="")])
     assert {finding.severity for finding in findings} == {Severity.HOLD}
+
+
+def test_a_second_version_of_what_is_out_is_held() -> None:
+    """It would meet the first at the PACS; a first version, or one that is wanted again, may go."""
+    assert check_study([facts(1)], released={"2.25.91"}) == ()
+    (finding,) = check_study([facts(1)], out={"2.25.91"})
+    assert finding.severity is Severity.HOLD
