@@ -78,7 +78,7 @@ def _check_one(facts: Sequence[InstanceFacts]) -> Iterator[Finding]:
             return
 
 
-def _check_released(facts: Sequence[InstanceFacts], released: Collection[str]) -> Iterator[Finding]:
+def _check_out(facts: Sequence[InstanceFacts], out: Collection[str]) -> Iterator[Finding]:
     """See that an instance goes out once: a second version would meet the first at the PACS."""
     again = _uids(facts).keys() & set(out)
     if again:
