@@ -69,6 +69,7 @@ study = Table(
     Column("purged_at", Float),
     *(_count(name) for name in COUNTS),
     Index("study_by_state", "state", "purged_at", "state_since"),
+    Index("study_by_age", "opened_at"),
     Index("study_by_uid", "study_instance_uid"),
 )
 

@@ -26,6 +26,7 @@ from node.inbox.states import (
     move_study,
 )
 from node.inbox.tables import COUNTS, instance, metadata, study, total
+from node.inbox.triggers import TRIGGERS
 
 
 @pytest.fixture
@@ -57,6 +58,13 @@ def test_the_migrations_make_the_tables_that_the_code_speaks_of(index: Engine) -
     with index.connect() as conn:
         differences = compare_metadata(MigrationContext.configure(conn), metadata)
     assert differences == []
+
+
+def test_the_migrations_make_the_triggers_that_the_code_speaks_of(index: Engine) -> None:
+    """The counts are kept by the statements of node/inbox/triggers.py, word for word."""
+    with index.connect() as conn:
+        made = conn.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'trigger'")
+        assert sorted(made.scalars()) == sorted(TRIGGERS)
 
 
 def test_a_reader_waits_for_the_writer_and_stops_at_a_newer_schema(tmp_path: Path) -> None:
@@ -159,7 +167,8 @@ def test_the_counts_are_the_rows_whatever_happens(index: Engine, changes: list[t
 
 def _change(conn: Connection, names: list[str], kind: str, which: object, value: object) -> None:
     if kind == "insert":
-        names.append(f"n{len(names)}-{len(names)}")
+        highest = max((int(name[1:]) for name in names), default=0)
+        names.append(f"n{highest + 1}")
         add_instance(conn, names[-1], str(which), state=value)
     elif kind == "study":
         conn.execute(update(study).where(study.c.id == which).values(state=value))
