@@ -5,8 +5,8 @@ message. PDUs and negotiation are pynetdicom's classes (`codec`); sockets and th
 """
 
 from node.upper_layer.acceptor import Connection
+from node.upper_layer.agreement import AssociateRequest, Context, Proposal, Supported
 from node.upper_layer.association import Association, Message
-from node.upper_layer.codec import AssociateRequest, Context, Proposal, Supported
 from node.upper_layer.command import Command, CommandField
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import (

@@ -5,20 +5,12 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
+from node.upper_layer.agreement import AssociateRequest, Supported
 from node.upper_layer.association import Association
-from node.upper_layer.codec import (
-    AssociateRequest,
-    Supported,
-    accept_request,
-    decode_request,
-    encode_abort,
-    encode_rejection,
-)
+from node.upper_layer.codec import accept_request, decode_request, encode_abort, encode_rejection
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import (
     HandshakeFailed,
@@ -27,6 +19,7 @@ from node.upper_layer.errors import (
     ProtocolViolated,
     UpperLayerError,
 )
+from node.upper_layer.incoming import PDU_HEADER
 from node.upper_layer.states import (
     EXPECTED,
     MAX_ASSOCIATE_BYTES,
@@ -38,7 +31,6 @@ from node.upper_layer.states import (
 )
 from node.upper_layer.wire import Wire
 
-_PDU_HEADER = struct.Struct(">BxI")
 _LINGER_SECONDS = 1.0
 
 
@@ -76,27 +68,15 @@ class Connection:
 
         Raises HandshakeFailed, PeerTimedOut, PeerAborted, ConnectionLost, ProtocolViolated.
         """
-        deadline = self.began + self._deadlines.associate
         if self._tls is not None:
             self._shake_hands(self._tls)
-        capacity = 2 * max(self._max_pdu + 6, MAX_ASSOCIATE_BYTES + 6)
-        wire = self._wire = Wire(self._sock, capacity)
-        wire.fill(6, deadline, "the association request")
-        kind, length = _PDU_HEADER.unpack_from(wire.view, wire.start)
-        if kind not in EXPECTED[State.AWAITING_REQUEST]:
-            self._violated("no association request", AbortReason.UNEXPECTED_PDU)
-        longest = MAX_ASSOCIATE_BYTES if kind == Pdu.A_ASSOCIATE_RQ else SHORT_BYTES
-        if length > longest:
-            self._violated("the association request is too long", AbortReason.INVALID_PARAMETER)
-        wire.fill(6 + length, deadline, "the association request")
-        pdu = bytes(wire.take(6 + length))
-        if kind == Pdu.A_ABORT:
-            raise PeerAborted(*pdu[-2:])
+        wire = self._wire = Wire(self._sock, 2 * max(self._max_pdu + 6, MAX_ASSOCIATE_BYTES + 6))
         try:
-            request = self._request = decode_request(pdu)
+            self._request = self._read_request(wire)
         except ProtocolViolated as error:
-            self._violated(error.what, AbortReason.INVALID_PARAMETER)
-        return request
+            self._last_word(encode_abort(error.reason))
+            raise
+        return self._request
 
     def accept(self, supported: Sequence[Supported] | None = None) -> Association:
         """Answer A-ASSOCIATE-AC; `supported` takes the place of what the listener was given."""
@@ -141,6 +121,20 @@ class Connection:
         except OSError:
             return
 
+    def _read_request(self, wire: Wire) -> AssociateRequest:
+        deadline = self.began + self._deadlines.associate
+        wire.fill(6, deadline, "the association request")
+        kind, length = PDU_HEADER.unpack_from(wire.view, wire.start)
+        if kind not in EXPECTED[State.AWAITING_REQUEST]:
+            raise ProtocolViolated("no association request", AbortReason.UNEXPECTED_PDU)
+        if length > (MAX_ASSOCIATE_BYTES if kind == Pdu.A_ASSOCIATE_RQ else SHORT_BYTES):
+            raise ProtocolViolated("the association request is too long")
+        wire.fill(6 + length, deadline, "the association request")
+        pdu = bytes(wire.take(6 + length))
+        if kind == Pdu.A_ABORT:
+            raise PeerAborted(*pdu[-2:])
+        return decode_request(pdu)
+
     def _shake_hands(self, tls: ssl.SSLContext) -> None:
         try:
             self._sock.settimeout(self._deadlines.connect)
@@ -154,10 +148,6 @@ class Connection:
             raise HandshakeFailed("the TLS handshake failed") from None
         if certificate:
             self.certificate_sha256 = hashlib.sha256(certificate).hexdigest()
-
-    def _violated(self, what: str, reason: AbortReason) -> NoReturn:
-        self._last_word(encode_abort(reason))
-        raise ProtocolViolated(what)
 
     def _last_word(self, pdu: bytes) -> None:
         if self._wire is None:

@@ -8,6 +8,8 @@ sent, every one of these also means: the outcome is unknown, the peer may have a
 
 from __future__ import annotations
 
+from node.upper_layer.states import AbortReason
+
 
 class UpperLayerError(Exception):
     """An association failed; a base for the facts below."""
@@ -45,11 +47,12 @@ class PeerAborted(UpperLayerError):
 
 
 class ProtocolViolated(UpperLayerError):
-    """The peer sent what PS3.7 or PS3.8 does not allow; the association was aborted."""
+    """The peer sent what PS3.7 or PS3.8 does not allow; `reason` is what our A-ABORT says."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, reason: AbortReason = AbortReason.INVALID_PARAMETER) -> None:
         super().__init__(what)
         self.what = what
+        self.reason = reason
 
 
 class WrongAnswer(ProtocolViolated):

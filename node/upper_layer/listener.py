@@ -22,7 +22,8 @@ from pynetdicom.presentation import PresentationContext
 
 from node.observe import exception_facts
 from node.upper_layer.acceptor import Connection
-from node.upper_layer.codec import Supported, prepare
+from node.upper_layer.agreement import Supported
+from node.upper_layer.codec import prepare
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import UpperLayerError
 

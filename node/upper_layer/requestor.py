@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -13,15 +12,9 @@ from typing import Self
 
 from pydicom.dataset import Dataset
 
+from node.upper_layer.agreement import Context, Negotiated, Proposal
 from node.upper_layer.association import Association, Message
-from node.upper_layer.codec import (
-    Context,
-    Negotiated,
-    Proposal,
-    decode_accept,
-    encode_abort,
-    encode_request,
-)
+from node.upper_layer.codec import decode_accept, encode_abort, encode_request
 from node.upper_layer.command import Command, CommandField
 from node.upper_layer.dataset import encode_dataset
 from node.upper_layer.deadlines import Deadlines
@@ -36,11 +29,13 @@ from node.upper_layer.errors import (
     UpperLayerError,
     WrongAnswer,
 )
+from node.upper_layer.incoming import PDU_HEADER
 from node.upper_layer.names import (
     STORAGE_COMMITMENT_INSTANCE,
     STORAGE_COMMITMENT_PUSH,
     VERIFICATION,
 )
+from node.upper_layer.outgoing import command_pdus, data_pdus
 from node.upper_layer.states import (
     EXPECTED,
     MAX_ASSOCIATE_BYTES,
@@ -51,7 +46,6 @@ from node.upper_layer.states import (
 )
 from node.upper_layer.wire import Buffer, Wire
 
-_PDU_HEADER = struct.Struct(">BxI")
 _MEDIUM_PRIORITY = 0
 _REQUEST_COMMITMENT = 1  # PS3.4 Table J.3-1, action type
 
@@ -96,16 +90,16 @@ class RequestedAssociation(Association):
             priority=_MEDIUM_PRIORITY,
             has_dataset=True,
         )
-        pieces: list[Buffer] = [self._command_pdu(context_id, request)]
+        pieces = command_pdus(context_id, request, self._fragment)
         left = length
         try:
             for chunk in chunks:
                 size = len(chunk)
                 _check(0 < size <= left)
-                pieces += self._data_pdus(context_id, [chunk], size, left)
+                left -= size
+                pieces += data_pdus(context_id, chunk, self._fragment, is_end=left == 0)
                 self._write(pieces)
                 pieces = []
-                left -= size
             _check(left == 0 < length)
         except BaseException:
             self.abort()
@@ -206,8 +200,7 @@ def open_association(
     except BaseException as error:
         if isinstance(error, ProtocolViolated):
             with contextlib.suppress(UpperLayerError):
-                abort = encode_abort(AbortReason.INVALID_PARAMETER)
-                wire.send([abort], deadlines.release, "the abort")
+                wire.send([encode_abort(error.reason)], deadlines.release, "the abort")
         wire.close()
         raise
     return RequestedAssociation(wire, negotiated, calling, called, max_pdu_length, deadlines)
@@ -236,7 +229,7 @@ def _answer(wire: Wire, contexts: Sequence[Proposal], deadlines: Deadlines) -> N
     deadline = time.monotonic() + deadlines.associate
     step = "the answer to our association request"
     wire.fill(6, deadline, step)
-    kind, length = _PDU_HEADER.unpack_from(wire.view, wire.start)
+    kind, length = PDU_HEADER.unpack_from(wire.view, wire.start)
     if kind not in EXPECTED[State.AWAITING_ANSWER]:
         raise ProtocolViolated("the peer answered our association request with another PDU")
     if length > (MAX_ASSOCIATE_BYTES if kind == Pdu.A_ASSOCIATE_AC else SHORT_BYTES):
