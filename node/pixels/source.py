@@ -17,6 +17,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
 
 from node.pixels.syntaxes import (
+    BIG_ENDIAN,
+    DEFLATED,
     EXPLICIT_LITTLE,
     JPEG_2000_FAMILY,
     JPEG_FAMILY,
@@ -25,7 +27,7 @@ from node.pixels.syntaxes import (
     LOSSY_JPEG,
     NATIVE,
     RLE,
-)  # fmt: skip
+)
 
 #: A decoded frame may have so many bytes: a codec needs several times that.
 MOST_FRAME_BYTES = 128 * 1024 * 1024
@@ -79,6 +81,8 @@ class Image:
         with quiet():
             self.dataset: Dataset = dcmread(self._file, stop_before_pixels=True)
         self.syntax = str(self.dataset.file_meta.TransferSyntaxUID)
+        if self.syntax in (DEFLATED, BIG_ENDIAN):
+            raise CannotDecode("it is deflated or Big Endian, which only the engine reads")
         implicit = self.syntax != EXPLICIT_LITTLE and self.syntax in NATIVE
         head = self._file.read(8 if implicit else 12)
         group, element = (int.from_bytes(head[at : at + 2], "little") for at in (0, 2))
