@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "node.cli.verifying:verify",
     "echo": "node.cli.echo:echo",
     "find": "node.cli.finding:find",
+    "conformance": "node.cli.conformance:conformance",
     "user": "node.cli.users:user",
     "keygen": "node.cli.configuration:keygen",
 }
