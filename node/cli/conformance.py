@@ -20,7 +20,6 @@ from node.receive.contexts import supported_contexts
 from node.upper_layer import Supported
 from node.upper_layer.names import STORAGE_COMMITMENT_PUSH, VERIFICATION
 
-
 #: What a reaction of the forwarder means, in words.
 REACTIONS = {
     "STORED": "counts as stored",
