@@ -105,6 +105,22 @@ def test_an_altered_file_is_not_sent(
         assert "file" in world.delivery().last_answer
 
 
+def test_a_manifest_that_changes_before_its_turn_comes_is_refused(tmp_path: Path) -> None:
+    """It is checked again before each send; other studies go on."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        with world.forwarding() as forwarder:
+            pause(world, forwarder)
+            first, second = (world.release(study=number) for number in (1, 2))
+            tick_until(forwarder, lambda: len(world.deliveries()) == 2)
+            path = world.outbox.releases / first.release / "manifest.json"
+            _alter(path, 30)
+            resume(world, forwarder)
+            tick_until(forwarder, lambda: bool(world.receipts()))
+    assert [delivery.state for delivery in world.deliveries()] == [S.REFUSED, S.DELIVERED]
+    assert set(pacs.held) == {entry.sop_instance_uid for entry in second.instances}
+
+
 def test_a_file_that_belies_its_manifest_is_not_sent(item: Item) -> None:
     """A digest may agree and the manifest still name another syntax, class or instance."""
     for lie in ("sop_class_uid", "sop_instance_uid", "transfer_syntax_uid"):

@@ -174,6 +174,15 @@ def test_the_token_comes_from_its_file(tmp_path: Path, pacs: DicomWeb) -> None:
     assert set(pacs.tokens) == {"Bearer s3cret"}
 
 
+def test_no_proxy_of_the_environment_is_used(
+    tmp_path: Path, pacs: DicomWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Studies go where the configuration says, and by no other way."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    told = _send(_world(tmp_path, pacs))
+    assert [answer.reaction for answer in told.answers] == [Reaction.STORED]
+
+
 def test_a_large_file_that_changes_under_way_is_not_stored(
     tmp_path: Path, pacs: DicomWeb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
