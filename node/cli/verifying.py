@@ -6,21 +6,41 @@ from pathlib import Path
 
 import click
 
-from node.cli.options import FAILED, config_option, json_option, print_json, read_config
+from node import audit
+from node.cli.deciding import now_text, who
+from node.cli.options import (
+    FAILED,
+    MISCONFIGURED,
+    config_option,
+    json_option,
+    leave,
+    print_json,
+    read_config,
+)
 from node.cli.reading import told
+from node.config import NodeConfig
+from node.disk import AlreadyLocked
+from node.inbox.layout import Inbox
+from node.process.repairing import repair as rebuild
+from node.profile.key import KeyInvalid, KeyMissing
 from node.status.verify import verify_node
 
 
 @click.command()
 @config_option
 @json_option
+@click.option("--repair", is_flag=True, help="First rebuild rows from files; `process` must rest.")
 @told
-def verify(config_path: Path | None, as_json: bool) -> None:
+def verify(config_path: Path | None, as_json: bool, repair: bool) -> None:
     """Check originals, releases, the chain of manifests, the rows and the audit trail.
 
-    Reads every released file; changes nothing. Exit 1 with a line for everything that is wrong.
+    Reads every original and released file; without --repair it changes nothing. Exit 1 with a
+    line for everything that is wrong.
     """
-    problems = verify_node(read_config(config_path))
+    config = read_config(config_path)
+    if repair:
+        _repair(config)
+    problems = verify_node(config)
     if as_json:
         print_json({"problems": problems})
     elif problems:
@@ -31,3 +51,16 @@ def verify(config_path: Path | None, as_json: bool) -> None:
         click.echo("everything is as it was written")
     if problems:
         raise SystemExit(FAILED)
+
+
+def _repair(config: NodeConfig) -> None:
+    try:
+        done = rebuild(config)
+    except AlreadyLocked:
+        leave("`process` is running; stop it first")
+    except (KeyMissing, KeyInvalid) as error:
+        leave(str(error), MISCONFIGURED)
+    trail = Inbox(config.inbox_dir).audit / "people.jsonl"
+    audit.append(trail, who(), "repaired", now_text(), lines=len(done))
+    for line in done:
+        click.echo(f"repaired: {line}", err=True)

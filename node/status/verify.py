@@ -6,18 +6,15 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import select
-
 from node import audit
 from node.config import NodeConfig
-from node.inbox import views
 from node.inbox.layout import Inbox
-from node.inbox.tables import instance
+from node.inbox.verify import verify_inbox
 from node.outbox.chain import check_chain, links
 from node.outbox.layout import Outbox
 from node.outbox.manifest import Manifest
 from node.outbox.signing import SigningKeyError, load_public_key
-from node.status.read import arrived_names, reading_index
+from node.status.read import reading_index
 
 WINDOW = 1024 * 1024
 
@@ -25,8 +22,8 @@ WINDOW = 1024 * 1024
 def verify_node(config: NodeConfig) -> list[str]:
     """Give a line for everything that is not as it was written; none if all is well.
 
-    Reads every released file. While the node runs, a line may be about what is just moving: look
-    again before acting on it.
+    Reads every original and released file. While the node runs, a line may be about what is just
+    moving: look again before acting on it.
     """
     return [
         *_originals(config),
@@ -36,27 +33,16 @@ def verify_node(config: NodeConfig) -> list[str]:
 
 
 def _originals(config: NodeConfig) -> Iterator[str]:
-    """Every row has its file and every file its row, and the counts are those of the rows."""
     inbox = Inbox(config.inbox_dir)
-    files = {path.stem: path for path in inbox.studies.glob("*/*.dcm")}
     with reading_index(config) as conn:
         if conn is None:
+            files = sum(1 for _ in inbox.studies.glob("*/*.dcm"))
             if files:
-                yield f"{inbox.database}: there is no index, and {len(files)} originals need one"
+                yield f"{inbox.database}: there is no index, and {files} originals need one"
             return
-        counts = views.conservation(conn, 0)
-        if counts["received"] != sum(counts.values()) - counts["received"]:
-            yield "the counts of instances do not balance"
-        columns = instance.c
-        arrived = set(arrived_names(config))
-        for row in conn.execute(select(columns.id, columns.study, columns.purged, columns.bytes)):
-            path = files.pop(row.id, None)
-            if path is None and not row.purged and row.id not in arrived:
-                yield f"study {row.study}: the original of instance {row.id} is missing"
-            elif path is not None and path.parent.name != row.study:
-                yield f"study {row.study}: instance {row.id} lies with study {path.parent.name}"
-    for name, path in sorted(files.items()):
-        yield f"study {path.parent.name}: instance {name} has no row"
+        for problem in verify_inbox(inbox, conn):
+            hint = " (--repair can)" if problem.repairable else ""
+            yield f"{problem.place}: {problem.explanation}{hint}"
 
 
 def _releases(outbox: Outbox) -> Iterator[str]:

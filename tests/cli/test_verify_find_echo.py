@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ from click.testing import CliRunner
 
 from node import audit
 from node.cli import deid_node
+from node.disk import lock_file
 from node.inbox.layout import Inbox
 from node.outbox.layout import Outbox
+from node.profile.key import create_key
 from tests.cli.conftest import Node
+from tests.factories import make_instance, write_instance
 from tests.outbox import releases
 from tests.peers import research_pacs
 from tests.web.filled import INSTANCES, node_folder, study_id
@@ -30,7 +34,9 @@ def _sound(node: MakeNode) -> Node:
     for number in range(2):
         (inbox.studies / study_id(number)).mkdir()
         for i in range(INSTANCES):
-            (inbox.studies / study_id(number) / f"assoc{number:05d}-{i + 1:06d}.dcm").touch()
+            (inbox.studies / study_id(number) / f"assoc{number:05d}-{i + 1:06d}.dcm").write_bytes(
+                bytes(1000)
+            )
     outbox, key = releases.make_outbox(made.config.node.data_dir)
     for number in (1, 2):
         releases.make_release(outbox, key, study=number)
@@ -91,6 +97,36 @@ def test_what_is_not_as_it_was_written_is_told(sound: Node, harm: Callable[[Node
     done = sound.cli("verify")
     assert done.exit_code == 1
     assert told in done.output
+
+
+def test_repair_waits_until_process_rests(sound: Node) -> None:
+    """Two writers of one index would be one too many."""
+    lock = lock_file(Inbox(sound.config.inbox_dir).locks / "process.lock")
+    done = sound.cli("verify", "--repair")
+    os.close(lock)
+    assert done.exit_code == 1
+    assert "stop it first" in done.stderr
+
+
+def test_repair_needs_the_key(sound: Node) -> None:
+    """Without it nobody can tell which study a file belongs to; exit 2."""
+    done = sound.cli("verify", "--repair")
+    assert done.exit_code == 2
+    assert "pseudonym.key" in done.stderr
+
+
+def test_repair_gives_a_file_its_row_again(sound: Node) -> None:
+    """And holds its study, whose outcome nobody knows any more; audited."""
+    sound.config.keys_dir.mkdir(parents=True, exist_ok=True)
+    create_key(sound.config.keys_dir / "pseudonym.key")
+    lost = Inbox(sound.config.inbox_dir).studies / "lost0000" / "stranger00-000001.dcm"
+    write_instance(lost, make_instance(patient=7))
+    done = sound.cli("verify", "--repair")
+    assert "repaired: " in done.stderr
+    rows = {row["study"]: row["state"] for row in sound.json("studies")}
+    assert rows["lost0000"] == "HELD"
+    (*_, last) = audit.read(Inbox(sound.config.inbox_dir).audit / "people.jsonl")
+    assert last.what == "repaired"
 
 
 def ask(node: Node, question: str) -> tuple[int, str]:
