@@ -108,7 +108,7 @@ def _recode(image: Image, file: BinaryIO, syntax: str) -> None:
         raise CannotTranscode("it has no frame")
     _describe(image, first)
     _write_head(image.dataset, file, syntax)
-    every = _alike(chain((first,), frames), first, image.frame_count)
+    every = _alike(chain((first,), frames), first)
     if syntax in NATIVE:
         length = first.pixels.nbytes * image.frame_count
         vr = b"OB" if first.bits_allocated <= 8 else b"OW"  # noqa: PLR2004 -- PS3.5 8.1.2
@@ -118,18 +118,15 @@ def _recode(image: Image, file: BinaryIO, syntax: str) -> None:
         _write_compressed(file, _encoded(every, image.dataset, syntax), image.frame_count)
 
 
-def _alike(frames: Iterator[Frame], first: Frame, count: int) -> Iterator[Frame]:
-    """Let frames pass that are described as the first is, exactly as many as there should be."""
-    number = 0
-    for number, frame in enumerate(frames, 1):
+def _alike(frames: Iterator[Frame], first: Frame) -> Iterator[Frame]:
+    """Let frames pass that are described as the first is."""
+    for frame in frames:
         same = (frame.photometric, frame.bits_allocated, frame.pixels.shape) == (
             first.photometric, first.bits_allocated, first.pixels.shape,
         )  # fmt: skip
-        if not same or number > count:
-            raise CannotTranscode("its frames are not what Number of Frames and the first one say")
+        if not same:
+            raise CannotTranscode("its frames are not all described as the first one is")
         yield frame
-    if number != count:
-        raise CannotTranscode("it has fewer frames than it says")
 
 
 def _describe(image: Image, frame: Frame) -> None:
@@ -137,8 +134,6 @@ def _describe(image: Image, frame: Frame) -> None:
     dataset = image.dataset
     dataset.PhotometricInterpretation = frame.photometric
     dataset.BitsAllocated = frame.bits_allocated
-    dataset.BitsStored = frame.bits_stored
-    dataset.HighBit = frame.bits_stored - 1
     if dataset.SamplesPerPixel > 1:
         dataset.PlanarConfiguration = 0
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
