@@ -52,9 +52,12 @@ def test_a_name_that_is_taken_is_never_replaced(inbox: Inbox) -> None:
     """Whatever lies in `arrived` under that name stays."""
     taken = inbox.arrived / "0123456789-000001.dcm"
     taken.write_bytes(b"first")
-    with Spool(inbox, "0123456789") as spool:
-        with pytest.raises(FileExistsError), spool.begin() as partial:
-            partial.keep()
+    with (
+        Spool(inbox, "0123456789") as spool,
+        pytest.raises(FileExistsError),
+        spool.begin() as partial,
+    ):
+        partial.keep()
     assert taken.read_bytes() == b"first"
     assert not list(inbox.spool.iterdir())
 
