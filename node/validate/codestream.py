@@ -11,8 +11,14 @@ import re
 from struct import unpack_from
 
 JPEG_START, J2K_START = b"\xff\xd8", b"\xff\x4f"
-_COMMENT, _SCAN, _END, _START_OF_IMAGE = 0xFE, 0xDA, 0xD9, 0xD8
-_APPLICATION = range(0xE0, 0xF0)
+_SCAN, _END, _START_OF_IMAGE = 0xDA, 0xD9, 0xD8
+#: Segments that a picture is made of (ISO 10918-1 Table B.1, ISO 14495-1 Table C.1): all others go.
+_JPEG_PICTURE = frozenset({*range(0xC0, 0xD0), *range(0xD8, 0xDE), 0xF7, 0xF8} - {0xC8})
+_J2K_PICTURE = frozenset(
+    {0xFF4F, 0xFF50, 0xFF51, 0xFF52, 0xFF53, 0xFF55, 0xFF56, 0xFF57, 0xFF58, 0xFF59, 0xFF5C, 0xFF5D,
+     0xFF5E, 0xFF5F, 0xFF60, 0xFF61, 0xFF63, 0xFF90, 0xFF93, 0xFFD9}
+)  # fmt: skip
+_RLE_HEADER, _RLE_SEGMENTS = 64, 15
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 #: In scan data 0xFF is followed by 0x00, a restart marker or (JPEG-LS) a byte below 0x80.
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
@@ -24,15 +30,15 @@ _TECHNICAL = tuple(
         rb"\xff\xe8\x00\x07mrfx[\0-\x03]",
     )
 )  # fmt: skip
-_J2K_TILE, _J2K_DATA, _J2K_END, _J2K_COMMENT = 0xFF90, 0xFF93, 0xFFD9, 0xFF64
+_J2K_TILE, _J2K_DATA, _J2K_END = 0xFF90, 0xFF93, 0xFFD9
 
 
 def strip(stream: bytes) -> bytes:
     """Give a codestream without comments, application segments and what follows its end."""
     if stream.startswith(JPEG_START):
-        return b"".join(segment for marker, segment in _jpeg(stream) if not _talks(marker))
+        return b"".join(segment for marker, segment in _jpeg(stream) if marker in _JPEG_PICTURE)
     if stream.startswith(J2K_START):
-        return b"".join(segment for marker, segment in _j2k(stream) if marker != _J2K_COMMENT)
+        return b"".join(segment for marker, segment in _j2k(stream) if marker in _J2K_PICTURE)
     return stream
 
 
@@ -40,21 +46,20 @@ def remarks(stream: bytes) -> str:
     """Say what a codestream carries beyond the picture; empty if nothing."""
     if stream.startswith(JPEG_START):
         segments = _jpeg(stream)
-        if any(_talks(marker) and not _is_technical(segment) for marker, segment in segments):
+        if any(
+            marker not in _JPEG_PICTURE and not _is_technical(segment)
+            for marker, segment in segments
+        ):
             return "a comment or application segment"
         end = sum(len(segment) for _, segment in segments)
     elif stream.startswith(J2K_START):
         segments = _j2k(stream)
-        if any(marker == _J2K_COMMENT for marker, _ in segments):
+        if any(marker not in _J2K_PICTURE for marker, _ in segments):
             return "a comment segment"
         end = sum(len(segment) for _, segment in segments)
     else:
         return ""
     return "bytes after its end" if stream[end:].strip(b"\0\xff") else ""
-
-
-def _talks(marker: int) -> bool:
-    return marker == _COMMENT or marker in _APPLICATION
 
 
 def _is_technical(segment: bytes) -> bool:
@@ -113,3 +118,29 @@ def _j2k(stream: bytes) -> list[tuple[int, bytes]]:
 
 def _length(stream: bytes, pos: int) -> int:
     return int.from_bytes(stream[pos : pos + 2], "big")
+
+
+def rle_remarks(frame: bytes, pixels: int) -> str:
+    """Say what an RLE frame carries beyond its picture of so many pixels (PS3.5 Annex G)."""
+    count = int.from_bytes(frame[:4], "little")
+    offsets = [int.from_bytes(frame[4 * at : 4 * at + 4], "little") for at in range(1, 16)]
+    if not 0 < count <= _RLE_SEGMENTS or offsets[0] != _RLE_HEADER or any(offsets[count:]):
+        return "a damaged RLE header"
+    ends = [*offsets[1:count], len(frame)]
+    for start, end in zip(offsets[:count], ends, strict=True):
+        if frame[_packbits_end(frame, start, end, pixels) : end].strip(b"\0\x80"):
+            return "bytes behind an RLE segment"
+    return ""
+
+
+def _packbits_end(frame: bytes, at: int, end: int, wanted: int) -> int:
+    """Find where a segment has given all its bytes (PS3.5 G.3.1)."""
+    while wanted > 0 and at < end:
+        control = frame[at]
+        if control < 0x80:  # noqa: PLR2004 -- that many and one more follow as they are
+            at, wanted = at + control + 2, wanted - control - 1
+        elif control > 0x80:  # noqa: PLR2004 -- one byte, repeated
+            at, wanted = at + 2, wanted - 257 + control
+        else:
+            at += 1
+    return at

@@ -17,7 +17,7 @@ from node.validate.pixels import check_pixels, is_transcoded
 from node.validate.reader import Item, Parsed, Unreadable
 from node.validate.results import Patient
 from node.validate.risk import check_pixel_risk
-from node.validate.search import search_bytes, search_places
+from node.validate.search import search_bytes, search_pixels, search_places
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, collect
 from node.validate.structure import SOP_CLASS_UID, SOP_INSTANCE_UID, check_structure
 from node.validate.walk import Level, Walk, walk_items
@@ -128,6 +128,7 @@ def _check(original: Parsed, result: Parsed, recipe: Recipe, case: _Case) -> Ite
     yield from walk.findings
     yield from search_places(walk.places, secrets)
     yield from search_bytes(result, secrets, walk.places)
+    yield from search_pixels(result, secrets)
 
 
 def _facts(result: Parsed, days: int) -> InstanceFacts:

@@ -22,7 +22,7 @@ from node.validate.secrets import TEXT
 if TYPE_CHECKING:
     from node.validate.walk import Walk
 
-_OVERLAYS, _OVERLAY_DATA = 0x60, 0x3000
+_CURVES, _OVERLAYS, _OVERLAY_DATA = 0x50, 0x60, 0x3000
 _AGE, _WELL_FORMED_AGE = 0x00101010, re.compile(rb"\d{3}[DWMY]")
 _GONE_FOR_A_REASON = "The profile would keep this, but there was nothing in it that may stay."
 #: In a dummy item: a code of DICOM's own length, or capitals.
@@ -172,6 +172,8 @@ def check_absent(
 def _may_go(walk: Walk, rule: Rule, element: Element, before: tuple[str, ...]) -> bool:
     """Tell whether an attribute that the profile keeps or cleans may go all the same."""
     if Action.C in rule.actions and _cleans_to_nothing(walk, element, before):
+        return True
+    if element.tag >> 24 == _CURVES:
         return True
     if element.tag >> 24 == _OVERLAYS:
         return element.tag & 0xFFFF0000 | _OVERLAY_DATA not in walk.kept

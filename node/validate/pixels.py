@@ -21,9 +21,12 @@ _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
 _HIGH_BIT, _SIGNED = 0x00280102, 0x00280103
 _FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
+_RLE = "1.2.840.10008.1.2.5"
 _NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, "1.2.840.10008.1.2.1.99"})
 #: Bytes that Big Endian turns round, by VR other than OW.
 _SWAPS = {"OF": 4, "OL": 4, "OD": 8}
+#: Bits Allocated of which the unused ones can be looked at.
+_WIDTHS = (8, 16, 32, 64)
 _CHUNK = 1 << 16  # bytes: two of them stay in the cache
 
 
@@ -142,7 +145,7 @@ def _swapped(value: bytes, width: int) -> bytes:
 def _stored_mask(output: Parsed) -> tuple[np.dtype[np.unsignedinteger], int] | None:
     """Give a sample's type and the mask of its stored bits; None if all bits are stored."""
     allocated, stored = number(output, _ALLOCATED), number(output, _STORED)
-    if allocated not in (8, 16) or not 0 < stored < allocated:
+    if allocated not in _WIDTHS or not 0 < stored < allocated:
         return None
     low = max(number(output, _HIGH_BIT, stored - 1) - stored + 1, 0)
     return np.dtype(f"<u{allocated // 8}"), ((1 << stored) - 1) << low
@@ -161,7 +164,8 @@ def _are_unused_bits_idle(output: Parsed, after: Element) -> bool:
     """Tell whether the bits beyond Bits Stored are zero, or repeat the sign of a signed sample."""
     masked = _stored_mask(output)
     if masked is None:
-        return True
+        allocated, stored = number(output, _ALLOCATED), number(output, _STORED)
+        return allocated in _WIDTHS or stored >= allocated or after.tag in _FLOAT_BITS
     kind, mask = masked
     unused = ~mask & (1 << 8 * kind.itemsize) - 1
     end = after.start + after.length - after.length % kind.itemsize
@@ -189,8 +193,13 @@ def _check_frames(
 
 
 def _check_remarks(output: Parsed, after: Element) -> Iterator[Finding]:
-    for index, frame in enumerate(_frames(output, after)):
-        if remark := codestream.remarks(frame):
+    frames = _frames(output, after)
+    if len(frames) != frame_count(output.dataset):
+        yield _invalid("There are more or fewer frames than Number of Frames says.")
+    pixels = number(output, _ROWS) * number(output, _COLUMNS)
+    for index, frame in enumerate(frames):
+        rle = output.syntax == _RLE
+        if remark := codestream.rle_remarks(frame, pixels) if rle else codestream.remarks(frame):
             yield _invalid(f"Frame {index + 1} carries {remark}.", Severity.LEAK)
     yield from _check_offsets(output, after)
 
@@ -200,7 +209,7 @@ def _frames(parsed: Parsed, element: Element) -> list[bytes]:
     fragments = [
         parsed.data[start : start + length] for start, length in (element.fragments or ())[1:]
     ]
-    if len(fragments) == frame_count(parsed.dataset):
+    if len(fragments) == frame_count(parsed.dataset) or parsed.syntax == _RLE:
         return fragments
     frames: list[bytes] = []
     for fragment in fragments:

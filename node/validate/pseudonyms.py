@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
 
-REGISTERED = b"1.2.840.10008."
+from pydicom._uid_dict import UID_dictionary
+
 _SALT = b"deid-node pseudonyms v1"
 _UUID_VERSION_8 = 8 << 76
 _UUID_VARIANT = 2 << 62
 _UUID_FIXED_BITS = (0xF << 76) | (3 << 62)
 _MAX_SHIFT = 3650  # days
 _DATE = re.compile(r"(\d{4})(?:(\.?)(\d{2})(?:\2(\d{2}))?)?")
-_DATE_TIME = re.compile(r"(\d{4}(?:\d{2}(?:\d{2})?)?)(.*)", re.DOTALL)
+_DATE_TIME = re.compile(
+    r"(\d{4}(?:\d{2}(?:\d{2})?)?)((?:\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?(?:[+-]\d{4})?)"
+)
 _DAY_DIGITS, _MONTH_DIGITS = 8, 6
 
 
@@ -57,10 +60,16 @@ def identity(issuer: str, patient_id: str) -> bytes:
 
 
 @lru_cache(1 << 16)
+def is_registered(uid: bytes) -> bool:
+    """Tell whether DICOM's registry (PS3.6 Annex A) has a UID; to begin like one is not enough."""
+    return uid.decode("latin_1") in UID_dictionary
+
+
+@lru_cache(1 << 16)
 def new_uid(subkey: bytes, uid: bytes) -> bytes:
     """Give the keyed image of one UID; a registered UID and an empty one stay."""
     uid = uid.rstrip(b"\0 ")
-    if not uid or uid.startswith(REGISTERED):
+    if not uid or is_registered(uid):
         return uid
     number = int.from_bytes(hmac.digest(subkey, uid, "sha256")[:16], "big")
     number = number & ~_UUID_FIXED_BITS | _UUID_VERSION_8 | _UUID_VARIANT

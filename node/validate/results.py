@@ -34,6 +34,7 @@ _DUMMIES = {
 _DUMMY_TEXT = re.compile(
     rb"ANONYM(IZED|OUS)|DUMMY|Finding|NONE|REMOVED|Removed|UNKNOWN|UNSPECIFIED"
 )
+_TIME = re.compile(r"(\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?)?")
 #: VRs whose dummy may be a document; its words are searched like any other's.
 _BYTES = frozenset({"OB", "OW", "UN"})
 _MAX_DUMMY_DOCUMENT = 16384  # bytes
@@ -133,7 +134,7 @@ def is_dummy_value(vr: str, value: bytes) -> bool:
 def is_shifted(pair: Pair, patient: Patient) -> bool:
     """C on a date: exactly the patient's days earlier, each value by itself; times stay."""
     if pair.output.vr == "TM":
-        return pair.before == pair.after
+        return pair.before == pair.after and not is_unparsable(pair)
     shift = pseudonyms.shifted_date_time if pair.output.vr == "DT" else pseudonyms.shifted_date
     if not patient.days:
         return False
@@ -142,7 +143,9 @@ def is_shifted(pair: Pair, patient: Patient) -> bool:
 
 
 def is_unparsable(pair: Pair) -> bool:
-    """Tell whether the source holds a date that no calendar knows."""
+    """Tell whether the source holds a date that no calendar knows, or a time that is none."""
+    if pair.source.vr == "TM":
+        return not all(_TIME.fullmatch(value.strip(" ")) for value in pair.before.split("\\"))
     shift = pseudonyms.shifted_date_time if pair.source.vr == "DT" else pseudonyms.shifted_date
     return any(shift(value, 1) is None for value in pair.before.split("\\"))
 

@@ -26,7 +26,7 @@ from node.profile.vocabulary import Standing, standing
 from node.validate import charset, words
 from node.validate.findings import Finding, Severity
 from node.validate.places import Origin, Place, Where, path
-from node.validate.reader import BULK, Buffer, Element, Item, Parsed
+from node.validate.reader import BULK, PIXEL_DATA, Buffer, Element, Item, Parsed
 from node.validate.results import NUMBERS
 from node.validate.secrets import Rank, Secrets
 
@@ -60,6 +60,10 @@ _PROVEN_BY_LAW = frozenset(
     }
 )
 _DATE_DIGITS = 8
+_MANUFACTURER = 0x00080070
+#: Kept values of these are numbers or UIDs, and judged as such.
+_NUMBERS = frozenset({"DS", "IS", "UI"})
+_SEPARATORS = re.compile(r"[\W_]+")
 _BINARY = frozenset(NUMBERS)
 #: Bytes of a binary value in which short words are looked for; strong ones are, in all of it.
 _LEGIBLE = 1 << 16
@@ -72,32 +76,100 @@ _WHAT = {
 
 def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
     """Search each place's value for words, dates and UIDs of the original."""
-    others: frozenset[str] | None = None
-    known = secrets.words.keys()
+    vendors = _vendors(places)
+    others: list[frozenset[str]] = []
     for place in places:
         value = place.element.value
         if place.element.vr in _BINARY:
             value = value[:_LEGIBLE].replace(b"\0", b" ")
         text = charset.decode(value, place.charset)
+        if place.element.vr in _NUMBERS:
+            yield from _judge_numbers(place, text, secrets)
+            if not any(map(str.isalpha, text)):
+                continue
         found = words.words(text)
-        if not known.isdisjoint(found):
-            for word in known & found:
-                yield from _judge_word(place, word, secrets.words[word])
+        yield from _judge_compact(place, text, found, secrets)
+        for word in secrets.words.keys() & found:
+            yield from _judge_word(place, word, secrets.words[word], vendor=word in vendors)
         if place.origin is not Origin.KEPT and place.element.vr not in _BINARY:
-            unsafe = {word for word in found if words.is_strong(word) and _is_unsafe(word)}
-            if unsafe and others is None:
-                others = secrets.other_words()
-            if others and unsafe & others:
-                yield _finding(place, Severity.LEAK, "Says a word of " + _WHAT[Rank.OTHER] + ".")
+            yield from _judge_written(place, found, secrets, others)
         if secrets.dates & words.dates(text):
             yield _finding(place, Severity.LEAK, "Says a date of the original.")
         if secrets.uids & words.uids(text):
             yield _finding(place, Severity.LEAK, "Holds a UID of the original.")
 
 
-def _judge_word(place: Place, word: str, rank: Rank) -> Iterator[Finding]:
-    """Say what a whole word means where it was found."""
-    chance = not _is_unsafe(word) or _is_code_or_product(place)
+def _vendors(places: list[Place]) -> frozenset[str]:
+    """Give the words of the equipment's manufacturers: hospitals are sometimes entered so."""
+    return frozenset[str]().union(
+        *(
+            words.value_words(place.element.value, place.charset)
+            for place in places
+            if place.element.tag == _MANUFACTURER
+        )
+    )
+
+
+def _judge_written(
+    place: Place, found: frozenset[str], secrets: Secrets, others: list[frozenset[str]]
+) -> Iterator[Finding]:
+    """Judge a new text by the original's descriptions; `others` remembers their words."""
+    unsafe = {word for word in found if words.is_strong(word) and _is_unsafe(word)}
+    if unsafe and not others:
+        others.append(secrets.other_words())
+    if unsafe and unsafe & others[0]:
+        yield _finding(place, Severity.LEAK, "Says a word of " + _WHAT[Rank.OTHER] + ".")
+
+
+def _judge_numbers(place: Place, text: str, secrets: Secrets) -> Iterator[Finding]:
+    """Judge kept numbers and UIDs: chance, unless one is a whole ID or date of the patient's."""
+    if place.element.vr == "UI":
+        if secrets.uids & {*words.uids(text), *text.strip(" \0").split("\\")}:
+            yield _finding(place, Severity.LEAK, "Holds a UID of the original.")
+        numbers = set(re.split(r"[.\\]", text.strip(" \0")))
+    else:
+        numbers = {_whole(part) for part in text.strip(" \0").split("\\")}
+    ids = {number.lstrip("0") for number in secrets.compact if number.isdigit()}
+    known = {number for number in ids if len(number) >= words.COMPACT_LENGTH} | secrets.dates
+    if known & numbers:
+        yield _finding(
+            place,
+            Severity.HOLD,
+            "A kept number is an ID or a date of the original.",
+        )
+
+
+def _whole(number: str) -> str:
+    """Give a decimal number's digits, if it is a whole number."""
+    digits, _, fraction = number.strip(" \0+-").partition(".")
+    return "" if fraction.strip("0") else digits.lstrip("0")
+
+
+def _judge_compact(
+    place: Place, text: str, found: frozenset[str], secrets: Secrets
+) -> Iterator[Finding]:
+    """Judge what is the patient's when separators are taken out, or short words side by side."""
+    squeezed = _SEPARATORS.sub("", words.fold(text)) if secrets.compact else ""
+    judged = secrets.words.keys() & found
+    if any(secret in squeezed for secret in secrets.compact - judged):
+        yield _finding(
+            place, Severity.HOLD, "Without its separators it says an ID of the patient's."
+        )
+    short = [
+        word
+        for word in found
+        if secrets.words.get(word) is Rank.PATIENT
+        and not words.is_strong(word)
+        and standing(word) in (Standing.UNKNOWN, Standing.ALSO_NAME)
+    ]
+    if len(short) > 1:
+        yield _finding(place, Severity.HOLD, "Says two short words of the patient's name or ID.")
+
+
+def _judge_word(place: Place, word: str, rank: Rank, *, vendor: bool = False) -> Iterator[Finding]:
+    """Say what a whole word means where it was found. `vendor`: the manufacturer is called so."""
+    safe = not _is_unsafe(word)
+    chance = safe or _is_code_or_product(place)
     patient = rank is Rank.PATIENT
     if not words.is_strong(word):
         if patient:
@@ -110,7 +182,7 @@ def _judge_word(place: Place, word: str, rank: Rank) -> Iterator[Finding]:
     else:
         yield _finding(
             place,
-            Severity.HOLD if patient else Severity.NOTE,
+            Severity.NOTE if not patient and (safe or vendor) else Severity.HOLD,
             f"Kept, and it says a word that is also in {_WHAT[rank]}. It is a code, a product or a "
             "common term, so this may be chance: somebody should look.",
         )
@@ -155,6 +227,19 @@ def search_bytes(output: Parsed, secrets: Secrets, places: list[Place]) -> Itera
     elements = list(_leaves(output.dataset, None))
     for needle in hits:
         yield from _judge_hit(output, needle, elements, judged, secrets)
+
+
+def search_pixels(output: Parsed, secrets: Secrets) -> Iterator[Finding]:
+    """Search encapsulated pixel data for strong words: it has more corners than its pixels."""
+    element = output.dataset.by_tag.get(PIXEL_DATA)
+    if element is None or element.fragments is None:
+        return
+    needles = [needle for needle in _needles(secrets) if len(needle) > words.SUBSTRING_LENGTH]
+    for start, length in element.fragments:
+        data = output.data[start : start + length].lower()
+        if any(needle in data for needle in needles):
+            explanation = "The compressed pixel data spells a word or date of the original."
+            yield Finding("bytes", Severity.LEAK, path(None, PIXEL_DATA), explanation)
 
 
 def _header(output: Parsed) -> bytes:
@@ -208,22 +293,9 @@ def _judge_hit(
                 "Bytes outside every value repeat a value of the original.",
             )
         elif owner[0].vr in _PROVEN_BY_LAW and (owner[0].start, owner[0].length) not in judged:
-            yield from _judge_number(*owner, needle, secrets)
+            continue
         elif owner[0].start <= start and end <= owner[0].start + owner[0].length:
             yield from _judge_bytes(*owner, needle, judged, secrets)
-
-
-def _judge_number(
-    element: Element, where: Where | None, needle: bytes, secrets: Secrets
-) -> Iterator[Finding]:
-    """Judge a kept number: chance, unless it is the patient's whole ID."""
-    patient = secrets.words.get(needle.decode("latin_1")) is Rank.PATIENT
-    values = [value.strip(b" \0") for value in element.value.split(b"\\")]
-    if element.vr in ("DS", "IS") and patient and needle in values:
-        place = Place(Origin.KEPT, element, where, ("",))
-        yield _finding(
-            place, Severity.HOLD, "A kept number is the patient's ID: somebody should look."
-        )
 
 
 def _stands_alone(data: Buffer, start: int, end: int, needle: bytes) -> bool:

@@ -24,7 +24,7 @@ from node.profile.profile import Profile
 from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
 from node.validate import charset, words
 from node.validate.lawbook import creator_of, is_private, private_rule
-from node.validate.pseudonyms import REGISTERED
+from node.validate.pseudonyms import is_registered
 from node.validate.reader import Element, Item
 
 TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
@@ -58,6 +58,9 @@ class Secrets:
     dates: set[str] = field(default_factory=set)
     #: Encoded forms that a search of raw bytes needs beyond the folded words (other scripts).
     encoded: dict[bytes, Rank] = field(default_factory=dict)
+    #: The patient's IDs and numbers without anything between: letters and digits from 6 characters,
+    #: digits alone from 5.
+    compact: set[str] = field(default_factory=set)
     #: Words of IDENTITY attributes that an option keeps: no secrets of that rank.
     kept: set[str] = field(default_factory=set)
     #: Values of rank OTHER with their character sets, split only when something must be compared.
@@ -150,7 +153,7 @@ def _instance_uids(value: bytes) -> tuple[str, ...]:
     return tuple(
         uid.decode("latin_1")
         for uid in value.rstrip(b"\0 ").split(b"\\")
-        if uid and not uid.startswith(REGISTERED)
+        if uid and not is_registered(uid)
     )
 
 
@@ -159,6 +162,8 @@ def _add_words(value: bytes, rank: Rank, declared: tuple[str, ...], secrets: Sec
     for word in words.secret_words(text):
         if secrets.words.get(word, Rank.OTHER) < rank:
             secrets.words[word] = rank
+        if rank is Rank.PATIENT:
+            secrets.compact |= words.compact(word)
     if not value.isascii() or b"\x1b" in value:
         for encoded in _encodings(text):
             secrets.encoded[encoded] = rank

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
 PATIENT_AGE, TIMEZONE = 0x00101010, 0x00080201
 IDENTITY_REMOVED, METHOD, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 _CODE_MEANING = 0x00080104
+_OFFSET = re.compile(r"[+-]\d{4}")
 #: With this we begin in De-identification Method; `markers` holds the rest to the letter.
 _OURS = b"deid-node "
 BURNED_IN, RECOGNIZABLE, LONGITUDINAL = 0x00280301, 0x00280302, 0x00280303
@@ -131,7 +133,7 @@ def _burned_in(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
             pair.output.tag,
             "Says of the pixels what the original does not say.",
         )
-    return Origin.PROVEN
+    return Origin.KEPT
 
 
 def _marker(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
@@ -160,7 +162,8 @@ def _pixel_description(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Orig
 
 def _timezone(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
     """Judge the offset from UTC: a shift by whole days keeps it."""
-    if walk.patient.days and Action.C in rule.actions and results.is_kept(pair):
+    offset = _OFFSET.fullmatch(pair.after)
+    if walk.patient.days and Action.C in rule.actions and results.is_kept(pair) and offset:
         return Origin.PROVEN
     return law.origin_of(walk, rule, pair, level.where)
 

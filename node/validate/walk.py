@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from node.profile.actions import Action, Rule
 from node.profile.iod import type_of
 from node.profile.recipe import Recipe
+from node.profile.tables import uid_roles
 from node.validate import charset, content, law, special
 from node.validate.findings import Finding, Severity
 from node.validate.lawbook import is_creator, is_private, private_elements, private_rule
@@ -27,6 +28,8 @@ _DIGITS = {
     "UI": b"0123456789.\\ \0",
 }  # fmt: skip
 _SEARCHED = TEXT | {"CS", "OB", "OW", "UN"}
+#: A kept number or UID of so many characters could be somebody's ID.
+_LONG_NUMBERS, _LONG = frozenset({"DS", "IS", "UI"}), 6
 _ONE_NUMBER = 8  # bytes: longer binary numbers are many, and could spell something
 
 
@@ -153,10 +156,21 @@ def add_place(
         return
     if where is None or where.tag == special.METHOD_CODES:
         element = special.without_ours(element, where)
-    digits = _DIGITS.get(element.vr)
-    numbers = element.vr in NUMBERS and len(element.value) > _ONE_NUMBER
-    if element.vr in _SEARCHED or numbers or (digits and element.value.translate(None, digits)):
+    if _may_spell(element):
         walk.places.append(Place(origin, element, where, after))
+
+
+def _may_spell(element: Element) -> bool:
+    """Tell whether a value could spell something: text, many numbers, or one as long as an ID."""
+    vr, value = element.vr, element.value
+    if vr == "UI" and uid_roles().get(element.tag) != "definition":
+        return bool(value.translate(None, _DIGITS["UI"]))
+    if vr in _SEARCHED or (vr in NUMBERS and len(value) > _ONE_NUMBER):
+        return True
+    if vr in _LONG_NUMBERS and len(value) >= _LONG:
+        return True
+    digits = _DIGITS.get(vr)
+    return digits is not None and bool(value.translate(None, digits))
 
 
 def add_all_places(

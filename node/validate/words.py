@@ -9,8 +9,9 @@ digits. A hyphenated or spaced value is also one long word. Then
   hold a study ("CT", "Li", "12");
 - one character says nothing and is not searched for; nor do words that mean nobody ("unknown").
 
-A date is found in its usual spellings (20200704, 2020-07-04, 4.7.2020, 04/07/20, 4 July 2020,
-July 4, 2020; with day and month either way round), never as a bare year.
+A date is found in its usual spellings (20200704, 04072020, 040720, 2020-07-04, 4.7.2020, 04_07_20,
+4 July 2020, July 4, 2020, 04JUL2020, 4.VII.2020; day and month either way round), but not as a bare
+year or the day of a year.
 """
 
 from __future__ import annotations
@@ -26,24 +27,33 @@ PLACEHOLDERS = frozenset(
     ("unknown", "anonymous", "anonymized", "anonymised", "anonymize", "deidentified", "removed",
      "unspecified", "undefined", "none", "null", "http", "https", "www")
 )  # fmt: skip
+COMPACT_LENGTH = 6
 STRONG_LENGTH, SUBSTRING_LENGTH, WEAK_LENGTH = 4, 5, 2
 _WORD = re.compile(r"[^\W_]+")
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 _MONTHS = {
     name: number
     for number, names in enumerate(
-        ("jan january januar", "feb february februar", "mar march märz maerz", "apr april",
-         "may mai", "jun june juni", "jul july juli", "aug august", "sep sept september",
-         "oct october okt oktober", "nov november", "dec december dez dezember"), 1)
+        ("jan january januar janvier i", "feb february februar fevrier ii",
+         "mar march marz maerz mars iii", "apr april avril iv", "may mai v",
+         "jun june juni juin vi",
+         "jul july juli juillet vii", "aug august aout viii", "sep sept september septembre ix",
+         "oct october okt oktober octobre x", "nov november novembre xi",
+         "dec december dez dezember decembre xii"), 1)
     for name in names.split()
 }  # fmt: skip
+_BETWEEN = "[-./_: ]"
 _SPELLED = re.compile(
-    r"(?<!\d)(?:(?P<y>\d{4})(?P<s>[-./ ]?)(?P<m>\d\d?)(?P=s)(?P<d>\d\d?)"
-    r"|(?P<a>\d\d?)[-./ ](?P<b>\d\d?)[-./ ](?P<y2>\d{4}|\d\d)"
-    r"|(?P<d3>\d\d?)(?:st|nd|rd|th)?[-. ]{1,2}(?P<n3>[^\W\d]{3,9})[-., ]{1,2}(?P<y3>\d{4}|\d\d)"
-    r"|(?P<n4>[^\W\d]{3,9})[-. ]{1,2}(?P<d4>\d\d?)(?:st|nd|rd|th)?[-., ]{1,2}(?P<y4>\d{4})"
+    rf"(?<!\d)(?:(?P<y>\d{{4}})(?P<s>{_BETWEEN}?)(?P<m>\d\d?)(?P=s)(?P<d>\d\d?)"
+    rf"|(?P<a>\d\d?){_BETWEEN}(?P<b>\d\d?){_BETWEEN}(?P<y2>\d{{4}}|\d\d)"
+    rf"|(?P<d3>\d\d?)(?:st|nd|rd|th)?{_BETWEEN}{{0,2}}(?P<n3>[^\W\d_]{{1,9}})"
+    rf",?{_BETWEEN}{{0,2}}(?P<y3>\d{{4}}|\d\d)"
+    rf"|(?P<y5>\d{{4}}){_BETWEEN}?(?P<n5>[^\W\d_]{{3,9}}){_BETWEEN}?(?P<d5>\d\d?)"
     r")(?!\d)|(?<!\d)(?P<dt>\d{8})(?=\d{2,6}(?!\d))"
+    rf"|(?P<n4>[^\W\d_]{{3,9}}){_BETWEEN}{{0,2}}(?P<d4>\d\d?)(?:st|nd|rd|th)?,?{_BETWEEN}{{1,2}}"
+    r"(?P<y4>\d{4})(?!\d)"
 )
+_RUN = re.compile(r"(?<!\d)(?:\d{8}|\d{6})(?!\d)")
 _UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}")
 
 
@@ -76,11 +86,21 @@ def value_words(value: bytes, declared: tuple[str, ...]) -> frozenset[str]:
 def secret_words(text: str) -> frozenset[str]:
     """Give the words to search for: those of each value, and each component run together."""
     found = set(words(text))
-    for component in re.split(r"[\\^=]", text):
-        joined = "".join(_WORD.findall(fold(component)))
-        if len(joined) >= WEAK_LENGTH:
-            found.add(joined)
+    components = ["".join(_WORD.findall(fold(part))) for part in re.split(r"[\\^=]", text)]
+    found.update(joined for joined in components if len(joined) >= WEAK_LENGTH)
+    if "^" in text:
+        family, given = components[:2]
+        found.update({family + given, given + family})
     return frozenset(found - PLACEHOLDERS)
+
+
+@lru_cache(1 << 12)
+def compact(word: str) -> frozenset[str]:
+    """Give what of an ID is known even with separators put in: itself, and its longer numbers."""
+    if not any(map(str.isdigit, word)):
+        return frozenset()
+    whole = {word} if len(word) >= COMPACT_LENGTH else set()
+    return frozenset(whole | set(re.findall(r"\d{5,}", word)))
 
 
 def is_strong(word: str) -> bool:
@@ -96,7 +116,20 @@ def dates(text: str) -> frozenset[str]:
     found: set[str] = set()
     for match in _SPELLED.finditer(fold(text)):
         found.update(_readings(match.groupdict()))
+    for run in _RUN.findall(text):
+        found.update(_run_readings(run))
     return frozenset(found)
+
+
+def _run_readings(run: str) -> list[str]:
+    """Read 19031947, 03191947, 190347 and 470319 too."""
+    first, second, year = run[:2], run[2:4], run[4:]
+    readings = [
+        _date(century, *order)
+        for century in _years(year)
+        for order in ((second, first), (first, second))
+    ]
+    return readings + [_date(century, second, year) for century in _years(first)]
 
 
 def _readings(part: dict[str, str | None]) -> list[str]:
@@ -111,9 +144,10 @@ def _readings(part: dict[str, str | None]) -> list[str]:
         if len(year) == 2:  # noqa: PLR2004 -- 20-07-04: the year may come first
             readings += [_date(century, second, year) for century in _years(first or "")]
         return readings
-    name = part["n3"] or part["n4"] or ""
+    name = part["n3"] or part["n4"] or part["n5"] or ""
     month = _MONTHS.get(name)
-    day, year = part["d3"] or part["d4"], part["y3"] or part["y4"] or ""
+    day = part["d3"] or part["d4"] or part["d5"]
+    year = part["y3"] or part["y4"] or part["y5"] or ""
     return [_date(century, str(month), day) for century in _years(year)] if month else []
 
 

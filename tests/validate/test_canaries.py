@@ -16,7 +16,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from node.deid import deidentify
 from node.profile.recipe import Recipe
@@ -240,6 +240,53 @@ def test_in_a_codestream(planted: Callable[..., Verdict], syntax: object) -> Non
     if syntax != JPEG2000Lossless:
         exif = b"\xff\xe1" + struct.pack(">H", 21) + b"Exif\0\0" + CANARY.encode()
         assert caught(planted(with_stream(lambda s: s[:2] + exif + s[2:]), dataset=source))
+
+
+def test_in_segments_that_no_picture_needs(planted: Callable[..., Verdict]) -> None:
+    """Reserved and hierarchical markers carry text as well as a comment does."""
+    source = _compressed(JPEGBaseline8Bit)
+    for marker in (b"\xff\xfd", b"\xff\x02", b"\xff\xde"):
+
+        def plant(output: Dataset, marker: bytes = marker) -> None:
+            frame = next(generate_frames(output.PixelData, number_of_frames=1))
+            segment = marker + struct.pack(">H", 15) + CANARY.encode()
+            output.PixelData = encapsulate([frame[:2] + segment + frame[2:]], has_bot=False)
+            output["PixelData"].is_undefined_length = True
+
+        assert caught(planted(plant, dataset=source))
+
+
+def _rle(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[Dataset], None]:
+    def plant(output: Dataset) -> None:
+        frames = list(generate_frames(output.PixelData, number_of_frames=1))
+        output.PixelData = encapsulate(change(frames), has_bot=False)
+        output["PixelData"].is_undefined_length = True
+
+    return plant
+
+
+def test_behind_an_rle_segment_and_in_a_fragment_too_many(
+    planted: Callable[..., Verdict],
+) -> None:
+    """RLE has no end marker: what lies behind the last segment is found by decoding lengths."""
+    source = make_instance(rows=64)
+    source.compress(RLELossless, generate_instance_uid=False)
+    assert caught(planted(_rle(lambda f: [f[0] + b" Ng Jo "]), dataset=source))
+    assert caught(planted(_rle(lambda f: [*f, b" Ng Jo  "]), dataset=source))
+
+
+def test_in_the_unused_bits_of_wide_samples(planted: Callable[..., Verdict]) -> None:
+    """32 bits allocated and 16 stored leave two bytes per sample."""
+    source = make_instance(rows=16)
+    source.BitsAllocated, source.BitsStored, source.HighBit = 32, 16, 15
+    source.PixelData = bytes(4 * 256)
+
+    def plant(output: Dataset) -> None:
+        pixels = np.zeros(256, np.uint32)
+        pixels[: len(CANARY)] = np.frombuffer(CANARY.encode(), np.uint8).astype(np.uint32) << 16
+        output.PixelData = pixels.tobytes()
+
+    assert caught(planted(plant, dataset=source))
 
 
 def test_in_the_basic_offset_table(planted: Callable[..., Verdict]) -> None:

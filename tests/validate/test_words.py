@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydicom.dataset import Dataset
 
 from node.profile.recipe import Recipe
 from node.validate import Severity, words
@@ -15,7 +16,9 @@ from tests.validate.conftest import Prove, severities
     [
         "20200704", "2020-07-04", "2020.07.04", "2020/7/4", "4.7.2020", "04/07/2020", "07/04/2020",
         "04/07/20", "4 July 2020", "4th July, 2020", "July 4, 2020", "04-JUL-2020", "4. Juli 2020",
-        "20200704101112", "seen 04.07.2020 at noon",
+        "20200704101112", "seen 04.07.2020 at noon", "04072020", "07042020", "040720", "200704",
+        "04JUL2020", "2020JUL04", "2020_07_04", "07_04_2020", "04/Jul/2020", "04:07:2020",
+        "4.VII.2020", "4 juillet 2020",
     ],
 )  # fmt: skip
 def test_a_date_is_found_in_its_usual_spellings(text: str) -> None:
@@ -103,3 +106,64 @@ def test_no_finding_says_a_value(prove: Prove, basic: Recipe) -> None:
     said = repr(prove(basic, dataset).findings).lower()
     assert "quillfeather" not in said
     assert "1947" not in said
+
+
+KEPT = "WindowCenterWidthExplanation"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Lee^Kim", "KIM LEE"), ("Ng^Jo", "Dr NG JO"), ("Lee^Kim", "leekim"), ("Lee^Ann", "of Lee"),
+    ],
+)  # fmt: skip
+def test_a_short_name_in_a_kept_text_is_looked_at(
+    prove: Prove, basic: Recipe, name: str, text: str
+) -> None:
+    """Two short words of one name, or three letters that nobody knows, are worth a look."""
+    dataset = make_instance()
+    dataset.PatientName = name
+    setattr(dataset, KEPT, text)
+    assert {Severity.HOLD, Severity.LEAK} & severities(prove(basic, dataset))
+
+
+@pytest.mark.parametrize("text", ["MRN 000 777", "MRN-000-777", "of 000777", "mrn_000777"])
+def test_separators_do_not_hide_an_id(prove: Prove, basic: Recipe, text: str) -> None:
+    """An ID in groups is the ID."""
+    dataset = make_instance()
+    dataset.PatientID = "MRN000777"
+    setattr(dataset, KEPT, text)
+    assert {Severity.HOLD, Severity.LEAK} & severities(prove(basic, dataset))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("AcquisitionNumber", "77665544"), ("AcquisitionNumber", "19470319"),
+     ("SliceThickness", "77665544.0"), ("CodingSchemeUID", "1.2.77665544.19470319")],
+)  # fmt: skip
+def test_a_kept_number_that_is_an_id_or_a_date_is_looked_at(
+    prove: Prove, basic: Recipe, keyword: str, value: str
+) -> None:
+    """Devices do write the patient's number into series and acquisition numbers."""
+    dataset = make_instance()
+    dataset.PatientID = "0077665544"
+    item = Dataset()
+    setattr(item, keyword, value)
+    dataset.ExposureDoseSequence = [item]
+    assert Severity.HOLD in severities(prove(basic, dataset))
+
+
+def test_a_study_uid_as_coding_scheme_is_a_leak(prove: Prove, basic: Recipe) -> None:
+    """UIDs that define something are kept; an instance's UID defines nothing."""
+    dataset = make_instance()
+    item = Dataset()
+    item.CodingSchemeUID = dataset.StudyInstanceUID
+    dataset.CodingSchemeIdentificationSequence = [item]
+    assert Severity.LEAK in severities(prove(basic, dataset))
+
+
+def test_an_unknown_word_of_a_hospital_in_a_code_is_looked_at(prove: Prove, basic: Recipe) -> None:
+    """Grimsborough is no image type."""
+    dataset = make_instance()
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "GRIMSBOROUGH"]
+    assert Severity.HOLD in severities(prove(basic, dataset))
