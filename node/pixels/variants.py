@@ -71,7 +71,7 @@ def _first_that_fits(
 def _explain(own: str, wished: Sequence[str], reasons: Sequence[str]) -> str:
     why = "; ".join(reasons) or why_none(own, wished)
     cures = [f"its own ({own})"]
-    if EXPLICIT_LITTLE not in wished:
+    if EXPLICIT_LITTLE not in (own, *wished):
         cures.append(f"Explicit VR Little Endian ({EXPLICIT_LITTLE})")
     return (
         f"an instance cannot be transcoded for a destination: {why}. If the destination takes "
