@@ -33,7 +33,7 @@ _ACCESSION, _STUDY_ID = 0x00080050, 0x00200010
 _TIMEZONE = 0x00080201
 _CHARACTER_SET, _BIRTH_DATE = 0x00080005, 0x00100030
 _DOCUMENT, _DOCUMENT_LENGTH = 0x00420011, 0x00420015
-_OVERLAYS = 0x60  # the first byte of the repeating groups 6000 to 60FE
+_GRAPHICS = (0x50, 0x60)  # the first byte of the repeating groups of curves and overlays
 #: Attributes whose stand-in is a pseudonym and not a dummy, whatever replaces them.
 _PSEUDONYMS = frozenset({_PATIENT_NAME, _PATIENT_ID, _ACCESSION, _STUDY_ID})
 _MOVES = {"DA": values.shifted_date, "DT": values.shifted_datetime, "TM": values.time}
@@ -130,7 +130,7 @@ class Plan(dict[bytes, Step]):
         rule = self._book.profile.public(tag, told or plain)
         if vr == "SQ" and told not in ("", "SQ", "UN"):
             return _REMOVED
-        if not rule.verb and tag >> 24 == _OVERLAYS:
+        if not rule.verb and tag >> 24 in _GRAPHICS:
             return _REMOVED  # cleaning a bitmap of text is removing it, also under Clean Graphics
         return self._by_type(rule, tag, vr)
 

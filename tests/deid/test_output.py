@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from node import IMPLEMENTATION_CLASS_UID, __version__
-from node.deid import preview
+from node.deid import dummies, preview
+from node.deid.element import LONG_VRS, SHORT_VRS
 from node.profile.actions import Option
 from tests.deid import kit
 from tests.factories import identifiers, make_instance, write_instance
@@ -110,6 +114,35 @@ def test_a_kept_text_that_repeats_an_identifier_is_replaced(tmp_path: Path) -> N
     assert output.ConvolutionKernel == "B30"
     assert output.ExposureTime == 1
     assert b"quillfeather" not in (tmp_path / "target.dcm").read_bytes().lower()
+
+
+def test_pixel_data_within_an_item_go(tmp_path: Path) -> None:
+    """A picture in an item is an icon: nobody asks for it, and nobody looked at it."""
+    dataset = make_instance()
+    item = Dataset()
+    item.Rows = item.Columns = 1
+    item.PixelData = b"ab"
+    item["PixelData"].VR = "OW"
+    dataset.AnatomicRegionSequence = [item]
+    dataset.IconImageSequence = [item]
+    output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
+    assert output.AnatomicRegionSequence[0].Rows == 1
+    assert "PixelData" not in output.AnatomicRegionSequence[0]
+    assert "IconImageSequence" not in output
+
+
+@pytest.mark.parametrize("vr", sorted(SHORT_VRS | LONG_VRS - {"SQ"}))
+def test_a_dummy_is_valid_and_never_the_sources_value(vr: str) -> None:
+    """Also where the source holds our dummy already; as many values as the VM asks for."""
+    first = dummies.dummy(vr)
+    assert dummies.dummy(vr, "1", first) != first
+    assert dummies.dummy(vr, "1", dummies.padded(vr, first)) != first
+    element = DataElement(0x00091001, vr, None)
+    encoded = dummies.encoded(b"\x09\x00\x01\x10", vr, dummies.dummy(vr, "3"), implicit=False)
+    read = next(iter(dcmread(BytesIO(encoded), force=True)))
+    assert read.VR == element.VR
+    if vr not in ("LT", "ST", "UT", "UR", "OB", "OW", "OF", "OD", "OL", "OV", "UN"):
+        assert read.VM == 3
 
 
 def test_a_document_is_replaced_by_a_dummy_of_its_kind(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
 from node.deid import Quarantined, codestream
@@ -192,6 +192,21 @@ def test_a_table_of_offsets_that_says_something_else_is_emptied(tmp_path: Path) 
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
     assert SECRET not in (tmp_path / "target.dcm").read_bytes()
     assert (output.pixel_array == jpeg_file("MR_small_RLE.dcm").pixel_array).all()
+
+
+def test_an_extended_table_of_offsets_goes_when_it_is_no_longer_true(tmp_path: Path) -> None:
+    """(7FE0,0001) and (7FE0,0002) stay with pixel data that are copied, not with stripped ones."""
+    dataset = jpeg_file("SC_rgb_jpeg_dcmtk.dcm")
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(SECRET)) + SECRET
+    for stays, stream in ((True, codestream.strip(Codec.JPEG, frame)),
+                          (False, frame[:2] + comment + frame[2:])):  # fmt: skip
+        dataset.PixelData, offsets, lengths = encapsulate_extended([stream])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = offsets, lengths
+        output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
+        assert ("ExtendedOffsetTable" in output) == stays
+        assert ("ExtendedOffsetTableLengths" in output) == stays
 
 
 @pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, RLELossless])

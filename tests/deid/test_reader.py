@@ -130,6 +130,7 @@ def test_tags_out_of_order_are_put_in_order(tmp_path: Path) -> None:
     [
         ("an unknown VR", raw(0x00541000, "ZZ", b"..")),
         ("an attribute twice", raw(0x00100020, "LO", b"OTHER1")),
+        ("an attribute twice in a row", raw(0x00541001, "LO", b"..") * 2),
         ("a value that passes the end", raw(0x00541001, "LO", b"..", length=0xFFF0)),
         ("no items in a sequence", raw(VIEW_CODES, "SQ", b"no items")),
         ("text of undefined length", raw(0x00541003, "UT", b"..", length=0xFFFFFFFF)),

@@ -132,6 +132,7 @@ def test_a_group_of_curves_and_a_group_of_overlays_are_removed_whole(tmp_path: P
     """The table's rows 50xx,xxxx and 60xx,3000/4000 stand for all groups."""
     dataset = make_instance()
     for group in (0x5000, 0x501E, 0x6000, 0x601E):
+        dataset.add_new((group, 0x0010), "US", 4)
         dataset.add_new((group, 0x0022), "LO", "ZQPLANTED")
         dataset.add_new((group, 0x3000), "OW", b"ZQPLANTED!")
         dataset.add_new((group, 0x4000), "LT", "ZQPLANTED")

@@ -100,8 +100,20 @@ def test_an_item_may_declare_its_own_set(tmp_path: Path) -> None:
     item.PatientID = "Müller"
     dataset.GroupOfPatientsIdentificationSequence = [item]
     dataset.add_new(0x00100020, "LO", "Müller".encode("latin-1"))
+    dataset.add_new(0x00200010, "SH", "Ü1".encode("latin-1"))
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
     assert output.GroupOfPatientsIdentificationSequence[0].PatientID == output.PatientID
+    del dataset.GroupOfPatientsIdentificationSequence
+    assert kit.outcome(tmp_path, dataset, kit.recipe(tmp_path)).StudyID == output.StudyID
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_cleaned_text_is_no_longer_than_its_vr_allows(tmp_path: Path) -> None:
+    """A text that was too long before is cut between words."""
+    dataset = make_instance()
+    dataset.add_new(0x00081030, "LO", b"CT thorax abdomen pelvis " * 4)
+    output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path, "clean-descriptors"))
+    assert output.StudyDescription == "CT thorax abdomen pelvis CT thorax abdomen pelvis CT thorax"
 
 
 @pytest.mark.parametrize(
