@@ -62,12 +62,16 @@ def research_pacs(folder: Path, port: int = 0) -> Iterator[ResearchPacs]:
 
 
 def send(
-    datasets: Iterable[Dataset], port: int, calling: str = "CT1", called: str = "DEIDNODE"
+    datasets: Iterable[Dataset],
+    port: int,
+    calling: str = "CT1",
+    called: str = "DEIDNODE",
+    timeout: float = 60,
 ) -> list[int]:
     """Send instances on one association and give each one's C-STORE status."""
     instances = list(datasets)
     entity = AE(ae_title=calling)
-    entity.dimse_timeout = entity.acse_timeout = entity.network_timeout = 60
+    entity.dimse_timeout = entity.acse_timeout = entity.network_timeout = timeout
     pairs = {(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in instances}
     entity.requested_contexts = [build_context(sop_class, ts) for sop_class, ts in sorted(pairs)]
     association = entity.associate("127.0.0.1", port, ae_title=called)

@@ -30,6 +30,8 @@ from tests.peers import ResearchPacs, research_pacs, send
 ROLES = ("receive", "process", "forward")
 #: Only a hang must fail, and a loaded machine is slow.
 PATIENCE = 60.0
+#: pynetdicom's SCU waits this long for an answer of a node that was killed.
+ANSWER_SECONDS = 4.0
 
 CONFIG = """
 [node]
@@ -114,7 +116,7 @@ class CrashNode:
         while left:
             assert time.monotonic() < deadline, f"not acknowledged\n{self.log()}"
             with suppress(ConnectionError, OSError, ValueError, RuntimeError):
-                statuses = send(left, self.port)
+                statuses = send(left, self.port, timeout=ANSWER_SECONDS)
                 self.acknowledged |= {
                     str(dataset.SOPInstanceUID)
                     for dataset, status in zip(left, statuses, strict=False)
