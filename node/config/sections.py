@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,11 +26,18 @@ def _network(value: str) -> str:
     return value
 
 
+def _transfer_syntax(value: str) -> str:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", value) or len(value) > 64:  # noqa: PLR2004 -- PS3.5 UI
+        raise ValueError("a transfer syntax is named by its UID, for example 1.2.840.10008.1.2.1")
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 #: A listening port: 0 closes it. A port of somebody else is 1 or more.
 ListenPort = Annotated[int, Field(ge=0, le=65535)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+TransferSyntax = Annotated[str, AfterValidator(_transfer_syntax)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -53,7 +61,7 @@ class Peer(Section):
     tls_required: bool = False
     certificate_sha256: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{64})?$")] = ""
     max_associations: Annotated[int, Field(ge=1)] = 16
-    syntaxes: tuple[str, ...] = ()
+    syntaxes: tuple[TransferSyntax, ...] = ()
     commitment: bool = False
     host: str = ""
     port: ListenPort = 0
@@ -138,7 +146,7 @@ class DicomDestination(Section):
     port: Port = 104
     associations: Annotated[int, Field(ge=1, le=32)] = 2
     commitment: bool = False
-    syntaxes: tuple[str, ...] = ()
+    syntaxes: tuple[TransferSyntax, ...] = ()
     tls: DestinationTls | None = None
 
 
@@ -149,7 +157,7 @@ class StowDestination(Section):
     name: Name
     url: Annotated[str, Field(pattern=r"^https?://")]
     credential: Path | None = None
-    syntaxes: tuple[str, ...] = ()
+    syntaxes: tuple[TransferSyntax, ...] = ()
     tls: DestinationTls | None = None
 
 
@@ -159,7 +167,7 @@ class FolderDestination(Section):
     type: Literal["folder"]
     name: Name
     path: Path
-    syntaxes: tuple[str, ...] = ()
+    syntaxes: tuple[TransferSyntax, ...] = ()
 
 
 Destination = Annotated[

@@ -72,6 +72,13 @@ def test_two_destinations_of_one_name_are_a_mistake(tmp_path: Path) -> None:
     assert "used 2 times" in told["destinations[].name"]
 
 
+def test_a_transfer_syntax_that_is_no_uid_is_a_mistake(tmp_path: Path) -> None:
+    """A name that is misspelt would hold every study that goes there."""
+    told = mistakes_of(tmp_path, A_DESTINATION + 'syntaxes = ["1.2.840.10008.1.2.5", "RLE"]\n')
+    (place,) = told
+    assert "by its UID" in told[place]
+
+
 def test_a_route_without_a_destination_is_a_mistake(tmp_path: Path) -> None:
     """A study that goes nowhere would wait for ever and nobody would know."""
     told = mistakes_of(tmp_path, A_DESTINATION + '[[routes]]\nname = "lost"\ndestinations = []\n')
