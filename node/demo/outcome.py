@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,8 +115,18 @@ def _tell_where(console: Console, place: Place, now: dict[str, Any]) -> None:
     held = next((row["study"] for row in now["studies"] if row["state"] == "HELD"), None)
     console.print("\nGo on with:")
     for command in ("status", "studies", *((f"held show {held}",) if held else ())):
-        console.print(f"  deid-node {command} -c {place.config}", soft_wrap=True, highlight=False)
-    console.print("  deid-node demo --keep     leaves the node and its status page running")
+        console.print(
+            f"  {_program()} {command} -c {place.config}", soft_wrap=True, highlight=False
+        )
+    console.print(f"  {_program()} demo --keep     leaves the node and its status page running")
+
+
+def _program() -> str:
+    """Say how this program was called, for it need not be on the PATH."""
+    called = Path(sys.argv[0])
+    if called.name != "deid-node":
+        return "python -m node"
+    return called.name if shutil.which(called.name) else str(called)
 
 
 def _holds_any(content: bytes, strings: set[bytes]) -> bool:
