@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from node.profile.actions import Action, Option, Rule
 from node.profile.profile import Profile
-from node.validate.reader import Item
+from node.validate.elements import Item
 
 #: Sequences whose items are content items (PS3.15 E.3.4).
 _CONTENT = frozenset({0x0040A730, 0x00400555, 0x00400610, 0x0040B020, 0x00400612})

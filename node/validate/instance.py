@@ -10,14 +10,16 @@ from pathlib import Path
 from node.profile.actions import Option
 from node.profile.recipe import Recipe
 from node.validate import charset, pseudonyms, reader, special
+from node.validate.elements import Item, Unreadable
 from node.validate.findings import Finding, InstanceFacts, Severity, Verdict, gathered
 from node.validate.lawbook import keeps_private
 from node.validate.markers import check_markers
 from node.validate.pixels import check_pixels, is_transcoded
-from node.validate.reader import Item, Parsed, Unreadable
+from node.validate.raw import search_bytes, search_pixels
+from node.validate.reader import Parsed
 from node.validate.results import Patient
 from node.validate.risk import check_pixel_risk
-from node.validate.search import search_bytes, search_pixels, search_places
+from node.validate.search import search_places
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, collect
 from node.validate.structure import SOP_CLASS_UID, SOP_INSTANCE_UID, check_structure
 from node.validate.walk import Level, Walk, walk_items

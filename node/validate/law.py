@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from node.profile.actions import Action, Option, Rule
 from node.profile.vocabulary import Standing, standing
 from node.validate import charset, results, words
+from node.validate.elements import Element
 from node.validate.findings import Severity
 from node.validate.lawbook import is_private
 from node.validate.places import Origin, Where
-from node.validate.reader import Element
 from node.validate.results import Pair
 from node.validate.secrets import TEXT
 

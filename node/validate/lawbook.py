@@ -10,7 +10,7 @@ from functools import lru_cache
 from node.profile.actions import Option, Rule, rule
 from node.profile.profile import Profile
 from node.profile.tables import safe_private
-from node.validate.reader import Element, Item
+from node.validate.elements import Element, Item
 
 #: A private element whose item names no creator for its block: nobody can say what it is.
 UNOWNED = rule("X", "structural")

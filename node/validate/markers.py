@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from node import __version__
 from node.profile.profile import Profile
+from node.validate.elements import Item
 from node.validate.findings import Finding, Severity, tag_path
-from node.validate.reader import Item
 from node.validate.special import IDENTITY_REMOVED, LONGITUDINAL, METHOD, METHOD_CODES
 
 _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from node.validate import codestream, decoded
+from node.validate.elements import BULK, Element, Item
 from node.validate.findings import Finding, Severity
-from node.validate.reader import BULK, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Element, Item, Parsed
+from node.validate.reader import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Parsed
 
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101

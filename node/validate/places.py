@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from node.validate.elements import Element
 from node.validate.findings import tag_path
-from node.validate.reader import Element
 
 
 class Where(NamedTuple):

@@ -14,8 +14,8 @@ from node.profile.defaults import fits
 from node.profile.tables import attribute
 from node.profile.vocabulary import WORD, Standing, standing
 from node.validate import charset, pseudonyms, words
+from node.validate.elements import Element
 from node.validate.pseudonyms import Subkeys
-from node.validate.reader import Element
 
 NUMBERS = {"AT": 2, "FD": 8, "FL": 4, "OB": 1, "OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2, "SL": 4,
            "SS": 2, "SV": 8, "UL": 4, "UN": 1, "US": 2, "UV": 8}  # fmt: skip

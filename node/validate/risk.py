@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from node.profile.pixel_rules import PIXEL_RULES, PixelAction
+from node.validate.elements import BULK
 from node.validate.findings import Finding, Severity
-from node.validate.reader import BULK, Parsed
+from node.validate.reader import Parsed
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SECONDARY_CAPTURE = ("7", "7.1", "7.2", "7.3", "7.4")

@@ -23,9 +23,9 @@ from node.profile.actions import Action
 from node.profile.profile import Profile
 from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
 from node.validate import charset, words
+from node.validate.elements import Element, Item
 from node.validate.lawbook import creator_of, is_private, private_rule
 from node.validate.pseudonyms import is_registered
-from node.validate.reader import Element, Item
 
 TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 SPECIFIC_CHARACTER_SET = 0x00080005

@@ -10,10 +10,10 @@ from node.profile.actions import Action, Rule
 from node.profile.recipe import Recipe
 from node.profile.tables import profile_codes
 from node.validate import charset, law, lookup, pseudonyms, results
+from node.validate.elements import Element
 from node.validate.findings import Severity
 from node.validate.lawbook import creator_of, is_private
 from node.validate.places import Origin, Where
-from node.validate.reader import Element
 from node.validate.results import Pair
 from node.validate.secrets import SPECIFIC_CHARACTER_SET
 
@@ -25,6 +25,8 @@ PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
 PATIENT_AGE, TIMEZONE = 0x00101010, 0x00080201
 IDENTITY_REMOVED, METHOD, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 _CODE_MEANING = 0x00080104
+#: Attributes that hold, beside others' words, our own.
+OURS = frozenset({METHOD, _CODE_MEANING})
 _OFFSET = re.compile(r"[+-]\d{4}")
 #: With this we begin in De-identification Method; `markers` holds the rest to the letter.
 _OURS = b"deid-node "

@@ -13,10 +13,10 @@ from node.profile.iod import type_of
 from node.profile.recipe import Recipe
 from node.profile.tables import uid_roles
 from node.validate import charset, content, law, special
+from node.validate.elements import BULK, Element, Item
 from node.validate.findings import Finding, Severity
 from node.validate.lawbook import is_creator, is_private, private_elements, private_rule
 from node.validate.places import Origin, Place, Where, path
-from node.validate.reader import BULK, Element, Item
 from node.validate.results import NUMBERS, Pair, Patient, is_lawful_vr
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT, Secrets
 
@@ -154,7 +154,7 @@ def add_place(
     """Have a value searched for the original's values, unless it is proven or a mere number."""
     if origin is Origin.PROVEN or not element.value:
         return
-    if where is None or where.tag == special.METHOD_CODES:
+    if element.tag in special.OURS and (where is None or where.tag == special.METHOD_CODES):
         element = special.without_ours(element, where)
     if _may_spell(element):
         walk.places.append(Place(origin, element, where, after))
