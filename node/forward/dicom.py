@@ -150,6 +150,8 @@ class _Associations:
                         self._store(association, number, message_id % _MESSAGE_IDS, source)
                 except FileAltered as altered:
                     self.report.answered(Answer(item.number, Reaction.REFUSE, str(altered)))
+                    if association.ended:  # it was aborted in the middle of this item
+                        return
 
     def _store(
         self, association: RequestedAssociation, context: int, message_id: int, source: Source

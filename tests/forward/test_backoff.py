@@ -88,11 +88,13 @@ def test_back_off_outlasts_a_restart(tmp_path: Path, pacs: FaultyPacs) -> None:
     pacs.stop()
     world.release()
     with world.forwarding() as forwarder:
-        now = _pass_time(forwarder, now, HOUR, step=60)
-        gate = world.overview()[0]["deferred_until"]
+        gate = now
+        while gate < now + 300:  # until a long wait has just begun
+            now = _pass_time(forwarder, now, 120, step=60)
+            gate = world.overview()[0]["deferred_until"]
     pacs.start(port)
     with world.forwarding() as forwarder:
-        _pass_time(forwarder, now, max(gate - now - 1, 1), step=10)
+        _pass_time(forwarder, now, gate - now - 20, step=10)
         assert pacs.associations == 0
         _pass_time(forwarder, gate, 120, step=30)
     assert world.delivery().state is S.DELIVERED

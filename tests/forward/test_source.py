@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,12 +151,17 @@ def test_the_last_piece_of_a_large_file_is_withheld_until_it_is_proven(
 
 @pytest.mark.usefixtures("_all_are_large")
 def test_a_large_file_that_changes_under_way_is_aborted(item: Item) -> None:
-    """The PACS gets an A-ABORT instead of the last fragment, and holds nothing."""
+    """The PACS gets an A-ABORT instead of the last fragment, and holds nothing of it.
+
+    What comes after it is left for the next turn, and not taken for a failure of the destination.
+    """
+    after = replace(item, number=1)
     with running(FaultyPacs()) as pacs:
         told = Told(on_sent=lambda: _set_last_byte(item.path))
-        batch = Batch(DicomDestination(**dicom_destination(pacs.port)), (item,), 5.0)
-        dicom.send(batch, told, lambda: False)
+        batch = Batch(DicomDestination(**dicom_destination(pacs.port)), (item, after), 5.0)
+        ending = dicom.send(batch, told, lambda: False)
     assert [answer.reaction for answer in told.answers] == [Reaction.REFUSE]
+    assert ending.reaction is Reaction.STORED
     assert not pacs.held
 
 
