@@ -33,6 +33,7 @@ _CDA = b"""<?xml version="1.0" encoding="UTF-8"?>
 <effectiveTime nullFlavor="MSK"/><confidentialityCode nullFlavor="MSK"/>
 </ClinicalDocument>
 """
+_DOCUMENT_TAG = 0x00420011
 _STL = bytes(84)  # binary STL: a header of 80 bytes and no triangles
 
 #: By the SOP class: PDF, CDA, STL.
@@ -56,6 +57,8 @@ def dummy_document(treatment: Treatment, _plan: Plan, _buffer: bytes, element: E
 
 
 def dummy_length(treatment: Treatment, _plan: Plan, _buffer: bytes, element: Element) -> bytes:
-    """Give Encapsulated Document Length for the dummy."""
+    """Give Encapsulated Document Length for the dummy; nothing has no length."""
+    if _DOCUMENT_TAG not in treatment.present:
+        return b""
     length = len(_document(treatment)).to_bytes(4, "little")
     return encoded(element[1][:4], "UL", length, implicit=treatment.implicit)
