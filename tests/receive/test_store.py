@@ -149,7 +149,9 @@ def _refused(tmp_path: Path, uids: tuple[str, str], dataset: bytes, **receive: i
 
 def test_a_class_that_is_not_the_contexts_is_refused(tmp_path: Path) -> None:
     """The peer said CT when it asked and another class when it sent."""
-    _, sop_instance, dataset = encoded(ct())
+    instance = ct()
+    instance.SOPClassUID = SC
+    _, sop_instance, dataset = encoded(instance)
     assert _refused(tmp_path, (SC, sop_instance), dataset) == Status.DATASET_DOES_NOT_MATCH
 
 
