@@ -6,6 +6,7 @@ in a named state, so a run may end anywhere.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -75,7 +76,7 @@ def run(config: NodeConfig) -> int:
     inbox.create()
     with ExitStack() as closing:
         try:
-            disk.lock_file(inbox.locks / "process.lock")
+            closing.callback(os.close, disk.lock_file(inbox.locks / "process.lock"))
             place, chain = open_workplace(config, inbox, closing)
         except disk.AlreadyLocked:
             return _refuse(1, f"another `process` works in {config.node.data_dir} already")
