@@ -113,6 +113,27 @@ def test_references_resolve_after_remapping(tmp_path: Path) -> None:
     assert output.IrradiationEventUID == [new_image.SOPInstanceUID, new_image.StudyInstanceUID]
 
 
+def test_references_of_a_segmentation_stay_where_their_type_lets_them(tmp_path: Path) -> None:
+    """X/Z/U*: Source Image Sequence is Type 2 there, so the images that were segmented are known."""
+    image = make_instance(instance=1)
+    dataset = make_instance(instance=2)
+    segmentation = "1.2.840.10008.5.1.4.1.1.66.4"
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = segmentation
+    source, derivation, frame = Dataset(), Dataset(), Dataset()
+    source.ReferencedSOPClassUID = image.SOPClassUID
+    source.ReferencedSOPInstanceUID = image.SOPInstanceUID
+    derivation.SourceImageSequence = [source]
+    frame.DerivationImageSequence = [derivation]
+    dataset.PerFrameFunctionalGroupsSequence = [frame]
+    dataset.ReferencedImageSequence = [source]
+    output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
+    frame = output.PerFrameFunctionalGroupsSequence[0]
+    (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
+    new = kit.outcome(tmp_path, image, kit.recipe(tmp_path))
+    assert reference.ReferencedSOPInstanceUID == new.SOPInstanceUID
+    assert "ReferencedImageSequence" not in output
+
+
 def test_a_lookup_gives_the_pseudonym_and_a_missing_patient_is_held(tmp_path: Path) -> None:
     """The file is read again when it changes, so that a row which is added ends the hold."""
     lookup = tmp_path / "lookup.csv"

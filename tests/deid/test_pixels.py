@@ -63,8 +63,10 @@ def test_an_image_that_is_larger_than_its_pixel_data_is_quarantined(
     """Nobody knows what the rest of such an image is."""
     dataset = make_instance()
     setattr(dataset, keyword, value) if value != "x" else dataset.add_new(0x00280008, "LO", "x")
+    source = write_instance(tmp_path / "a.dcm", dataset)
+    source.write_bytes(source.read_bytes() + SECRET * 100)  # which might be taken for the rest
     with pytest.raises(Quarantined):
-        kit.run(tmp_path, dataset, kit.recipe(tmp_path))
+        kit.run(tmp_path, source, kit.recipe(tmp_path))
 
 
 def test_bits_of_an_overlay_within_the_pixels_are_masked(tmp_path: Path) -> None:
