@@ -2,8 +2,8 @@
 
 The second net under `search`: the whole header (all bytes but the pixel data; NULs taken out, so
 that UTF-16 reads as one byte per character; ASCII in lower case) is searched for strong words,
-dates and UIDs, whatever the attribute, VR or encoding they hide in; encapsulated pixel data for strong
-words.
+dates and UIDs, whatever the attribute, VR or encoding they hide in; encapsulated pixel data for
+strong words.
 """
 
 from __future__ import annotations
