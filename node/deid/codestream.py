@@ -2,7 +2,8 @@
 
 JPEG and JPEG-LS (ISO/IEC 10918-1 B.1, 14495-1): COM and APPn go, but for the small fixed ones that
 decoders need to tell the colour space. JPEG 2000 and HTJ2K (ISO/IEC 15444-1 A, 15444-15): COM goes.
-What follows the end of the codestream goes.
+A JPEG XL codestream holds no comment,
+and only a bare one is let through. What follows the end of a codestream goes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _NEXT_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _SOC, _SOT, _SOD, _EOC, _COM_2000, _TLM = (
     b"\xff\x4f", b"\xff\x90", b"\xff\x93", b"\xff\xd9", b"\xff\x64", b"\xff\x55",
 )  # fmt: skip
+#: A bare JPEG XL codestream (ISO/IEC 18181-1); the file format with its metadata boxes is none.
+_JPEG_XL = b"\xff\x0a"
 _JP2 = b"\0\0\0\x0cjP  "
 
 
@@ -36,6 +39,8 @@ def is_start(codec: Codec, fragment: bytes) -> bool:
         return fragment[:2] == b"\xff\xd8"
     if codec is Codec.JPEG_2000:
         return fragment[:2] == _SOC or fragment[:8] == _JP2
+    if codec is Codec.JPEG_XL:
+        return fragment[:2] == _JPEG_XL
     return True
 
 

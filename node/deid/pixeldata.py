@@ -87,7 +87,7 @@ Frame = tuple[list[tuple[int, int]], bytes | None]
 def _frames(instance: Instance, codec: Codec, fragments: Fragments) -> list[Frame]:
     """Put fragments together to codestreams, and strip each."""
     pieces = fragments.pieces[1:]
-    if codec not in (Codec.JPEG, Codec.JPEG_2000):
+    if codec not in (Codec.JPEG, Codec.JPEG_2000, Codec.JPEG_XL):
         return [([piece], None) for piece in pieces]
     grouped: list[list[tuple[int, int]]] = []
     for piece in pieces:

@@ -15,13 +15,15 @@ class Codec(StrEnum):
 
     JPEG = "jpeg"  # also JPEG-LS: the same marker segments
     JPEG_2000 = "jpeg-2000"  # also HTJ2K: the same marker segments
+    JPEG_XL = "jpeg-xl"
     MPEG_2 = "mpeg-2"
     H264 = "h264"  # also H.265: the same byte stream
-    OPAQUE = "opaque"  # RLE, JPEG XL, deflated frames: no place for a comment that we know of
+    OPAQUE = "opaque"  # RLE, deflated frames: no place for a comment that we know of
 
 
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (*range(50, 67), 70, 80, 81)}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
+_JPEG_XL = {f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112)}
 _MPEG_2 = {f"1.2.840.10008.1.2.4.{n}" for n in ("100", "100.1", "101", "101.1")}
 _H264 = {
     f"1.2.840.10008.1.2.4.{n}"
@@ -37,6 +39,7 @@ _OPAQUE = {"1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"}
 CODECS: dict[str, Codec] = {
     **dict.fromkeys(_JPEG, Codec.JPEG),
     **dict.fromkeys(_JPEG_2000, Codec.JPEG_2000),
+    **dict.fromkeys(_JPEG_XL, Codec.JPEG_XL),
     **dict.fromkeys(_MPEG_2, Codec.MPEG_2),
     **dict.fromkeys(_H264, Codec.H264),
     **dict.fromkeys(_OPAQUE, Codec.OPAQUE),

@@ -114,7 +114,7 @@ def test_references_resolve_after_remapping(tmp_path: Path) -> None:
 
 
 def test_references_of_a_segmentation_stay_where_their_type_lets_them(tmp_path: Path) -> None:
-    """X/Z/U*: Source Image Sequence is Type 2 there, so the images that were segmented are known."""
+    """X/Z/U*: Source Image Sequence is Type 2 there, so its images are known."""
     image = make_instance(instance=1)
     dataset = make_instance(instance=2)
     segmentation = "1.2.840.10008.5.1.4.1.1.66.4"
