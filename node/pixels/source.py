@@ -29,8 +29,9 @@ from node.pixels.syntaxes import (
     RLE,
 )
 
-#: A decoded frame may have so many bytes: a codec needs several times that.
-MOST_FRAME_BYTES = 128 * 1024 * 1024
+#: A decoded frame may have so many bytes: a codec needs several times that, and the validator's
+#: comparison again, within what a job may use (node/process/jobs.py).
+MOST_FRAME_BYTES = 64 * 1024 * 1024
 _PIXEL_DATA = 0x7FE00010
 _KEYWORDS = {
     _PIXEL_DATA: "PixelData",

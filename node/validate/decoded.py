@@ -9,8 +9,12 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import iter_pixels
 
-#: Where something was lost, decoders may differ in a bit; elsewhere any of them will do.
-_DECODER = {"1.2.840.10008.1.2.4.91": "pylibjpeg"}
+#: Not GDCM where there is another: it ends the process where others raise. And decoders of what
+#: was compressed with loss may differ in a bit.
+_DECODER = {
+    **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "pyjpegls"),
+    **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "pylibjpeg"),
+}
 #: Its frames cannot be found in the file, only in the data set.
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 #: What decoding has no reason to change, and what it would show another picture by.
