@@ -78,13 +78,19 @@ def _whole(number: str) -> str:
 def judge_compact(
     place: Place, text: str, found: frozenset[str], secrets: Secrets
 ) -> Iterator[Finding]:
-    """Judge what is the patient's when separators are taken out, or short words side by side."""
+    """Judge an ID without its separators, a name in a script without spaces, and short words."""
     squeezed = _SEPARATORS.sub("", words.fold(text)) if secrets.compact else ""
     judged = secrets.words.keys() & found
     if any(secret in squeezed for secret in secrets.compact - judged):
         yield finding_at(
             place, Severity.HOLD, "Without its separators it says an ID of the patient's."
         )
+    scripts = {word for word in secrets.words if not word.isascii() and words.is_strong(word)}
+    if scripts:
+        folded = words.fold(text)
+        for word in scripts - judged:
+            if secrets.words[word] and word in folded:
+                yield from judge_word(place, word, secrets.words[word])
     short = [
         word
         for word in found

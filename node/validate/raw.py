@@ -23,8 +23,8 @@ from node.validate.secrets import Rank, Secrets
 _LOWER = bytes(range(256)).lower()
 _MANY = 48  # UIDs beyond which one pass for all is cheaper than one for each
 _ANY_UID = re.compile(rb"[0-2](?:\.\d+){3,}")
-#: Not among the places although their bytes match: empty, keyed, shifted or a plain number.
-_PROVEN_BY_LAW = frozenset(
+#: What of these is no place is keyed, shifted, a UID or a number: judged by the law or `search`.
+_TEXTUAL = frozenset(
     {
         "AE",
         "AS",
@@ -125,7 +125,7 @@ def _judge_hit(
                 f"offset {start}",
                 "Bytes outside every value repeat a value of the original.",
             )
-        elif owner[0].vr in _PROVEN_BY_LAW and (owner[0].start, owner[0].length) not in judged:
+        elif owner[0].vr in _TEXTUAL and (owner[0].start, owner[0].length) not in judged:
             continue
         elif owner[0].start <= start and end <= owner[0].start + owner[0].length:
             yield from _judge_bytes(*owner, needle, judged, secrets)

@@ -158,7 +158,7 @@ def without_ours(element: Element, where: Where | None) -> Element:
 
 def _pixel_description(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
     if walk.transcoded and level.where is None:
-        return Origin.PROVEN
+        return Origin.KEPT
     return law.origin_of(walk, rule, pair, level.where)
 
 
@@ -166,7 +166,7 @@ def _timezone(walk: Walk, rule: Rule, pair: Pair, level: Level) -> Origin:
     """Judge the offset from UTC: a shift by whole days keeps it."""
     offset = _OFFSET.fullmatch(pair.after)
     if walk.patient.days and Action.C in rule.actions and results.is_kept(pair) and offset:
-        return Origin.PROVEN
+        return Origin.KEPT
     return law.origin_of(walk, rule, pair, level.where)
 
 

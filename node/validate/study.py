@@ -93,8 +93,7 @@ def _check_references(
     facts: Sequence[InstanceFacts], released: Collection[str]
 ) -> Iterator[Finding]:
     """List what is referred to and is not here: another study, or left out of this one."""
-    known = {*_uids(facts), *released}
-    dangling = {uid for fact in facts for uid in fact.references if uid and uid not in known}
+    dangling = frozenset(dangling_references(facts, released))
     if dangling:
         holders = sum(1 for fact in facts if fact.references & dangling)
         yield Finding(

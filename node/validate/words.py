@@ -30,6 +30,20 @@ PLACEHOLDERS = frozenset(
 COMPACT_LENGTH = 6
 STRONG_LENGTH, SUBSTRING_LENGTH, WEAK_LENGTH = 4, 5, 2
 _WORD = re.compile(r"[^\W_]+")
+#: Letters that Unicode does not take apart, as they are written without their stroke.
+_STROKES = str.maketrans(
+    {
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "ł": "l",
+        "ħ": "h",
+        "\u0131": "i",
+        "æ": "ae",
+        "œ": "oe",
+        "þ": "th",
+    }
+)
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 _MONTHS = {
     name: number
@@ -63,7 +77,7 @@ def fold(text: str) -> str:
     text = text.casefold()
     if text.isascii():
         return text
-    decomposed = unicodedata.normalize("NFKD", text)
+    decomposed = unicodedata.normalize("NFKD", text.translate(_STROKES))
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
@@ -86,11 +100,12 @@ def value_words(value: bytes, declared: tuple[str, ...]) -> frozenset[str]:
 def secret_words(text: str) -> frozenset[str]:
     """Give the words to search for: those of each value, and each component run together."""
     found = set(words(text))
-    components = ["".join(_WORD.findall(fold(part))) for part in re.split(r"[\\^=]", text)]
-    found.update(joined for joined in components if len(joined) >= WEAK_LENGTH)
-    if "^" in text:
-        family, given = components[:2]
-        found.update({family + given, given + family})
+    for group in re.split(r"[\\=]", text):
+        components = ["".join(_WORD.findall(fold(part))) for part in group.split("^")]
+        found.update(joined for joined in components if len(joined) >= WEAK_LENGTH)
+        if len(components) > 1:
+            family, given = components[:2]
+            found.update({family + given, given + family} - {""})
     return frozenset(found - PLACEHOLDERS)
 
 

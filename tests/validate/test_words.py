@@ -38,6 +38,7 @@ def test_other_numbers_are_no_dates(text: str) -> None:
         ("Müller^Jürgen", "MUELLER"), ("Müller^Jürgen", "muller"), ("Mueller", "mueller"),
         ("O'Brien^Pat", "OBrien"), ("Smith-Jones", "smithjones"), ("Smith-Jones", "Jones"),
         ("QX-7741982", "7741982"), ("QX-7741982", "qx7741982"), ("Østergård", "oestergaard"),
+        ("Sørensen^Bjørg", "SORENSEN"), ("Wałęsa", "walesa"),
         ("山田^太郎", "山田"),
     ],
 )  # fmt: skip
@@ -167,3 +168,23 @@ def test_an_unknown_word_of_a_hospital_in_a_code_is_looked_at(prove: Prove, basi
     dataset = make_instance()
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "GRIMSBOROUGH"]
     assert Severity.HOLD in severities(prove(basic, dataset))
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "text"),
+    [
+        ("\\ISO 2022 IR 87", "Yamada^Tarou=山田^太郎", "患者山田太郎様"),
+        ("GB18030", "Wang^XiaoMing=王^小明", "患者王小明右膝"),
+        ("GBK", "Wang^XiaoMing=王^小明", "患者王小明右膝"),
+        ("ISO_IR 192", "Wang^XiaoMing=王^小明", "患者王小明右膝"),
+    ],
+)
+def test_a_name_in_a_script_without_spaces_is_found(
+    prove: Prove, basic: Recipe, declared: str, name: str, text: str
+) -> None:
+    """In Chinese and Japanese text a name is no word of its own."""
+    dataset = make_instance()
+    dataset.SpecificCharacterSet = declared.split("\\") if "\\" in declared else declared
+    dataset.PatientName = name
+    setattr(dataset, KEPT, text)
+    assert Severity.LEAK in severities(prove(basic, dataset))
