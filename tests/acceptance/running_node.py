@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from typing import Any
 
 import port_for
 
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 COMMAND = (sys.executable, "-m", "node")
 #: Generous: a loaded machine is slow, and only a hang must fail.
 PATIENCE = 120.0
@@ -115,6 +118,11 @@ class RunningNode:
         self.process.wait(timeout=10)
 
 
+def _end_with_the_test() -> None:
+    """Have the kernel stop the node when the test run itself is killed."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def write_config(folder: Path, pacs_port: int, port: int, extra: str = "") -> Path:
     """Write a small real configuration: one route, one research PACS."""
     path = folder / "node.toml"
@@ -166,7 +174,7 @@ def running_node(
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [*COMMAND, "run", "-c", str(config)],
-            stdout=log, stderr=log, start_new_session=True,
+            stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_the_test,  # noqa: PLW1509 -- one call that takes no lock
         )  # fmt: skip
     node = RunningNode(folder, port, process)
     try:
