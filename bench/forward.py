@@ -54,6 +54,7 @@ def ours(root: Path, port: int, instances: int, rows: int) -> tuple[World, Manif
     world = make_world(root, [dicom_destination(port)], timeout_seconds=60)
     made = world.release(instances=instances, rows=rows)
     forwarder_module.TICK_SECONDS = 0.5
+    os.sync()  # what was just written is not written back while we measure
     with world.forwarding() as forwarder:
         line = forwarder.lines.lines["research"]
         done: list[float] = []
