@@ -120,14 +120,15 @@ def _make_locked_folder(parent: Path, name: str) -> int:
         disk.rename_noreplace(hidden, folder)
     except BaseException:
         os.close(lock)
-        hidden.rmdir()
+        _remove(hidden)
         raise
     return lock
 
 
 def _remove(folder: Path) -> None:
-    for entry in os.scandir(folder):
-        with contextlib.suppress(OSError):
-            Path(entry.path).unlink()
+    """Remove a folder and its files; what the disk refuses is left for the next start."""
     with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            with contextlib.suppress(OSError):
+                Path(entry.path).unlink()
         folder.rmdir()

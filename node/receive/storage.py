@@ -21,8 +21,11 @@ class Storage:
 
     @property
     def has_room(self) -> bool:
-        """Tell whether more than the reserve is free; one system call."""
-        facts = os.statvfs(self._root)
+        """Tell whether more than the reserve is free; one system call. Who cannot tell has none."""
+        try:
+            facts = os.statvfs(self._root)
+        except OSError:
+            return False
         return facts.f_bavail * facts.f_frsize >= self._min_free
 
     @property

@@ -116,3 +116,13 @@ def test_the_reserve_is_measured_on_the_disk(tmp_path: Path) -> None:
         _is_turned_away(node)
     with receiving(tmp_path, min_free_bytes=free // 2) as node:
         assert node.receiver.storage.has_room
+
+
+def test_a_disk_that_cannot_be_asked_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A700 rather than an association that breaks."""
+    with receiving(tmp_path) as node, sending(node.port) as association:
+        monkeypatch.setattr(os, "statvfs", Fault(os.statvfs, errno.EIO, 1))
+        assert send(association, ct()) == Status.OUT_OF_RESOURCES
+        assert send(association, ct(), 2) == Status.SUCCESS
