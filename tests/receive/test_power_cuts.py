@@ -149,37 +149,27 @@ def test_an_answer_before_the_sync_loses_something(
     waiting = threading.local()
 
     def keep_later(partial: spool.Partial) -> None:
-        waiting.partial = (os.dup(partial.fd), partial.fd, partial._path, partial._target)
+        copy = os.dup(partial.fd)
+        recorder = disk.fsync.__self__  # type: ignore[attr-defined]  # the recorder's own method
+        recorder._by_fd[copy] = recorder._by_fd[partial.fd]
+        waiting.steps = (copy, partial._path, partial._target)
         partial._durable = True
 
     def mutate() -> None:
         monkeypatch.setattr(spool.Partial, "keep", keep_later)
-        recorded_send = Association.send
+        send_and_tell = Association.send
 
         def answer_then_keep(
             association: Association, context_id: int, command: Command, dataset: Buffer = b""
         ) -> None:
-            recorded_send(association, context_id, command, dataset)
-            if command.field == CommandField.C_STORE_RSP:
-                copy, fd, path, target = waiting.partial
-                os.fsync(copy)
-                os.close(copy)
-                disk_fsync_of(fd)
-                disk.rename_noreplace(path, target)
-                disk.fsync_dir(target.parent)
+            send_and_tell(association, context_id, command, dataset)
+            copy, path, target = waiting.steps
+            disk.fsync(copy)
+            os.close(copy)
+            disk.rename_noreplace(path, target)
+            disk.fsync_dir(target.parent)
 
         monkeypatch.setattr(Association, "send", answer_then_keep)
 
-    recorder_fsync: list[Callable[[int], None]] = []
-
-    def disk_fsync_of(fd: int) -> None:
-        # The file is closed by now; only the record of its fsync is wanted.
-        recorder_fsync[0](fd)
-
-    def mutate_and_note() -> None:
-        recorder = disk.fsync.__self__  # type: ignore[attr-defined]
-        recorder_fsync.append(lambda fd: recorder._tell(Step("fsync", recorder._by_fd[fd])))
-        mutate()
-
-    trace, arrived = record(tmp_path, monkeypatch, mutate_and_note)
+    trace, arrived = record(tmp_path, monkeypatch, mutate)
     assert lost(trace, arrived, model, CUTS) > 0
