@@ -16,7 +16,7 @@ from node.inbox.tables import finding, generation, instance, job, study
 from node.process.beginning import queue_jobs, waiting_instances
 from node.process.outdated import make_anew_if_outdated
 from node.process.recording import facts_of, variants_of
-from node.process.release import Chain, publish, record_release
+from node.process.release import Chain, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace, log
 from node.validate import HOLDING, Finding, Generation, check_study
@@ -251,7 +251,11 @@ def _nothing_new(transaction: Transaction, row: AnyRow) -> None:
         StudyState.RELEASED,
         transaction.now,
         generation=row.generation - 1,
+        reason="",
+        override="",
+        all_generations=False,
     )
+    reopen_for_late_instances(transaction, row)
 
 
 def _hold(transaction: Transaction, row: AnyRow, reason: str) -> None:

@@ -118,10 +118,11 @@ def record_release(transaction: Transaction, row: AnyRow, released: Released) ->
         instances=released.instances,
         bytes=released.bytes,
     )
-    _reopen_for_late_instances(transaction, row)
+    reopen_for_late_instances(transaction, row)
 
 
-def _reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
+def reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
+    """Take a released study up again if instances came while its generation was at work."""
     late = select(instance.c.id).where(
         instance.c.study == row.id,
         instance.c.state == InstanceState.RECEIVED,

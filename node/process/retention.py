@@ -33,11 +33,15 @@ def keep_times(place: Workplace) -> None:
 
 
 def purge_originals(place: Workplace) -> None:
-    """Remove the originals of rejected studies at once, of released ones after their time."""
+    """Remove the originals of rejected studies at once, of released ones after their time.
+
+    Whatever has no outcome yet keeps the originals of its study.
+    """
     due = _studies(place, StudyState.REJECTED, 0.0)[:AT_ONCE]
     if days := place.config.retention.originals_days:
         old = _studies(place, StudyState.RELEASED, days * DAY)
-        due += [row for row in old if _all_settled(place, row.id)][: AT_ONCE - len(due)]
+        idle = (row for row in old if not row.waiting and not row.deidentified)
+        due += [row for row in idle if _all_settled(place, row.id)][: AT_ONCE - len(due)]
     for row in due:
         with place.transaction() as transaction:
             transaction.conn.execute(

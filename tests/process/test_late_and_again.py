@@ -137,3 +137,48 @@ def test_a_sender_that_is_still_connected_keeps_its_last_study_open(
     assert door.instances()["a000000000-000002"].study == waiting.study
     door.settle(seconds=1000)
     assert {study.state for study in door.studies()} == {"RELEASED"}, "the maximum ends it"
+
+
+def quarantined_while_another_waits(door: Door) -> str:
+    """Release one, let a second end in quarantine, and a third arrive while it is at work."""
+    door.arrive(make_instance(instance=1))
+    door.settle()
+    unreadable = make_instance(instance=2)
+    unreadable.SeriesDescription = "quarantine"
+    door.arrive(unreadable, association="b000000000")
+    door.tick()
+    door.pool.hold = True
+    door.tick(2, seconds=20)
+    assert door.study().state == "PROCESSING"
+    (late,) = door.arrive(make_instance(instance=3), association="c000000000")
+    door.tick()
+    door.pool.hold = False
+    return late
+
+
+def test_a_generation_of_which_nothing_is_left_opens_the_next_for_what_waits(door: Door) -> None:
+    """What came meanwhile is not stranded in a study that counts as released."""
+    late = quarantined_while_another_waits(door)
+    door.settle()
+    door.settle()
+    assert door.instances()[late].released
+    study = door.study()
+    assert (study.state, study.waiting, len(door.releases())) == ("RELEASED", 0, 2)
+
+
+def test_an_override_does_not_outlive_a_generation_of_which_nothing_is_left(door: Door) -> None:
+    """A later finding needs a person of its own."""
+    door.arrive(make_instance(instance=1))
+    door.settle()
+    again = make_instance(instance=1, modality="MR")
+    again.SeriesDescription = "leak"
+    door.arrive(again, association="b000000000")
+    door.settle()
+    door.decide("release", door.study().study, keep="first", override=True, why="seen")
+    door.settle()
+    assert door.study().state == "RELEASED"
+    leak = make_instance(instance=2)
+    leak.SeriesDescription = "leak"
+    door.arrive(leak, association="c000000000")
+    door.settle()
+    assert (door.study().state, len(door.releases())) == ("HELD", 1)

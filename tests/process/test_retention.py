@@ -111,6 +111,19 @@ def test_what_a_destination_has_not_got_is_kept(door: Door) -> None:
     assert len(list(door.outbox.releases.glob("*/manifest.json"))) == 1
 
 
+def test_an_original_without_an_outcome_is_never_purged(door: Door) -> None:
+    """Whatever the state of its study says: its only copy is here."""
+    door.arrive(make_instance(instance=1), make_instance(instance=2))
+    door.settle()
+    receipt(door)
+    with door.place.index.begin() as conn:
+        conn.exec_driver_sql(
+            "UPDATE instance SET state = 'RECEIVED', released = 0 WHERE id LIKE '%2'"
+        )
+    door.tick(seconds=31 * DAY)
+    assert len(originals(door)) == 2
+
+
 def test_a_resend_after_its_release_was_purged_is_processed_anew(door: Door) -> None:
     """There is nothing left that it could be a duplicate of."""
     dataset = make_instance()
