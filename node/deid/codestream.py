@@ -2,8 +2,8 @@
 
 JPEG and JPEG-LS (ISO/IEC 10918-1 B.1, 14495-1): COM and APPn go, but for the small fixed ones that
 decoders need to tell the colour space. JPEG 2000 and HTJ2K (ISO/IEC 15444-1 A, 15444-15): COM goes.
-A JPEG XL codestream holds no comment,
-and only a bare one is let through. What follows the end of a codestream goes.
+A JPEG XL codestream holds no comment, and only a bare one is let through. What follows the end of a
+codestream goes.
 """
 
 from __future__ import annotations

@@ -21,6 +21,10 @@ from node.deid.element import (
     PIXEL_DATA,
     SHORT_VRS,
     UNDEFINED,
+    Disorder,
+    Items,
+    Runaway,
+    walk_items,
 )
 from node.deid.outcome import Quarantined
 from node.deid.source import Source
@@ -70,6 +74,20 @@ def from_big_endian(source: Source, offset: int) -> bytes:
 def from_unknown(value: bytes, depth: int) -> bytes:
     """Give the items of a UN sequence (implicit VR little endian) as explicit VR little endian."""
     return _Transcoder(value, big=False, implicit=True).items(0, len(value), depth)[0]
+
+
+def items_within(
+    buffer: bytes, start: int, end: int, depth: int, *, implicit: bool
+) -> tuple[bytes, Items]:
+    """Give the items of a sequence of defined length, in order, and the buffer that they lie in."""
+    try:
+        return buffer, walk_items(buffer, start, end, depth, implicit=implicit)[0]
+    except Runaway:
+        raise Quarantined("an item ends beyond its sequence") from None
+    except Disorder:
+        order = _Transcoder(buffer[start:end], big=False, implicit=implicit, keep_implicit=implicit)
+        ordered = order.items(0, end - start, depth)[0]
+        return ordered, walk_items(ordered, 0, len(ordered), depth, implicit=implicit)[0]
 
 
 def in_order(source: Source, offset: int, *, implicit: bool) -> bytes:
@@ -148,6 +166,8 @@ class _Transcoder:
                 return nested.items(start, end, depth)
             return self.items(start, end, depth)
         value = self.buffer[start : start + length]
+        if len(value) != length:
+            raise Quarantined("the file ends within an element")
         width = _WIDTHS.get(vr, 0)
         if self.big and width:
             if length % width:

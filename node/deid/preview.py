@@ -14,7 +14,7 @@ from struct import calcsize, unpack
 
 from node.deid import normalise, reader
 from node.deid.charset import decode_leniently, encoding_of
-from node.deid.element import Element, tag_of, walk_items
+from node.deid.element import Element, tag_of
 from node.deid.engine import deidentify
 from node.deid.outcome import Quarantined
 from node.deid.reader import Instance
@@ -125,9 +125,9 @@ def _items(
         return None
     if key[4:] == b"UN":
         buffer = normalise.from_unknown(buffer[start:end], depth)
-        return buffer, walk_items(buffer, 0, len(buffer), depth, implicit=False)[0]
+        return normalise.items_within(buffer, 0, len(buffer), depth, implicit=False)
     if items is None:
-        items = walk_items(buffer, start, end, depth, implicit=instance.implicit)[0]
+        return normalise.items_within(buffer, start, end, depth, implicit=instance.implicit)
     return buffer, items
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from node.deid import normalise, private
 from node.deid.charset import encoding_of
-from node.deid.element import ITEM, Element, walk_items
+from node.deid.element import ITEM, Element
 from node.deid.treatment import Treatment
 from node.profile.actions import Action
 
@@ -93,9 +93,9 @@ def items_of(
     depth = len(plan.path)
     if key[4:] == b"UN":  # a sequence that somebody's implicit VR left as bytes
         buffer = normalise.from_unknown(buffer[value:end], depth)
-        return buffer, walk_items(buffer, 0, len(buffer), depth, implicit=False)[0]
+        return normalise.items_within(buffer, 0, len(buffer), depth, implicit=False)
     if items is None:
-        items = walk_items(buffer, value, end, depth, implicit=treatment.implicit)[0]
+        return normalise.items_within(buffer, value, end, depth, implicit=treatment.implicit)
     return buffer, items
 
 

@@ -125,6 +125,21 @@ def test_tags_out_of_order_are_put_in_order(tmp_path: Path) -> None:
     assert NAME not in (tmp_path / "target.dcm").read_bytes()
 
 
+@pytest.mark.parametrize("undefined", [False, True])
+def test_tags_out_of_order_within_an_item_are_put_in_order(undefined: bool, tmp_path: Path) -> None:
+    """As at the top level, in items of defined and of undefined length."""
+    values = raw(0x00080104, "LO", b"Chest ") + raw(0x00080100, "SH", b"CT01")
+    value = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(values)) + values
+    element = raw(VIEW_CODES, "SQ", value)
+    if undefined:
+        value += b"\xfe\xff\xdd\xe0\0\0\0\0"
+        element = raw(VIEW_CODES, "SQ", value, length=0xFFFFFFFF)
+    source = with_bytes(tmp_path / "a.dcm", make_instance(), element)
+    (item,) = kit.outcome(tmp_path, source, kit.recipe(tmp_path)).ViewCodeSequence
+    assert [element.tag.element for element in item] == [0x0100, 0x0104]
+    assert item.CodeValue == "CT01"
+
+
 @pytest.mark.parametrize(
     ("what", "element"),
     [
@@ -132,6 +147,15 @@ def test_tags_out_of_order_are_put_in_order(tmp_path: Path) -> None:
         ("an attribute twice", raw(0x00100020, "LO", b"OTHER1")),
         ("an attribute twice in a row", raw(0x00541001, "LO", b"..") * 2),
         ("a value that passes the end", raw(0x00541001, "LO", b"..", length=0xFFF0)),
+        ("an item beyond its sequence", raw(VIEW_CODES, "SQ", b"\xfe\xff\x00\xe0\xff\0\0\0")),
+        (
+            "an element beyond its item",
+            raw(
+                VIEW_CODES,
+                "SQ",
+                b"\xfe\xff\x00\xe0\x0a\0\0\0" + raw(0x00080100, "SH", b"..", length=200),
+            ),
+        ),
         ("no items in a sequence", raw(VIEW_CODES, "SQ", b"no items")),
         ("text of undefined length", raw(0x00541003, "UT", b"..", length=0xFFFFFFFF)),
         ("an item's end without an item", b"\xfe\xff\x0d\xe0\0\0\0\0"),
