@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -115,7 +116,8 @@ class CrashNode:
         deadline = time.monotonic() + PATIENCE
         while left:
             assert time.monotonic() < deadline, f"not acknowledged\n{self.log()}"
-            with suppress(ConnectionError, OSError, ValueError, RuntimeError):
+            with suppress(OSError, ValueError, RuntimeError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 statuses = send(left, self.port, timeout=ANSWER_SECONDS)
                 self.acknowledged |= {
                     str(dataset.SOPInstanceUID)

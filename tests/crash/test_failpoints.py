@@ -11,7 +11,14 @@ import pytest
 from tests.crash.harness import PATIENCE, ROLES, CrashNode, crash_node
 from tests.factories import make_instance
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.crash,
+    pytest.mark.timeout(600),
+    # pynetdicom's SCU leaves the socket of a peer that was killed to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 #: The points that a study passes, by role; a test below holds this list to what is traced.
 POINTS = {

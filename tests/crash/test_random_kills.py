@@ -13,8 +13,14 @@ from tests.crash.harness import ROLES, crash_node
 from tests.factories import make_instance
 
 pytestmark = [
-    pytest.mark.acceptance, pytest.mark.crash, pytest.mark.long, pytest.mark.timeout(0),
-]  # fmt: skip
+    pytest.mark.acceptance,
+    pytest.mark.crash,
+    pytest.mark.long,
+    pytest.mark.timeout(0),
+    # pynetdicom's SCU leaves the socket of a peer that was killed to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 KILLS = int(os.environ.get("DEID_NODE_KILLS", "1000"))
 #: After so many kills the node is left in peace until everything has arrived, and checked.
 ROUND = 10
