@@ -18,7 +18,7 @@ from typing import Any
 from node import observe
 from node.forward.batch import Answer, Batch, Ending, Item, Reaction
 from node.forward.commitment import Question
-from node.pool.containment import die_with, leave_no_core
+from node.pool.containment import leave_no_core
 
 PARCEL_ANSWERS = 50
 PARCEL_SECONDS = 0.2
@@ -86,7 +86,6 @@ class Parcels:
 
 def run(pipe: Connection, work: Batch | Question) -> None:
     """Do one piece of work; the whole life of the child process."""
-    die_with(os.getppid())
     leave_no_core()
     # A stop comes through the pipe, so that what is on its way gets its answer.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -31,7 +31,12 @@ def make_context() -> ForkServerContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["node.forward.senders", "node.forward.asking", "node.forward.child"]
+        [
+            "node.forward.preload",
+            "node.forward.senders",
+            "node.forward.asking",
+            "node.forward.child",
+        ]
     )
     forkserver.ensure_running()
     return context
