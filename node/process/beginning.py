@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node import observe
@@ -18,6 +18,7 @@ from node.process.chunks import Waiting, cut
 from node.process.patients import Consent, ListUnreadable, Patient, consent_of, identity
 from node.process.rejecting import reject
 from node.process.routing import NoRoute, Sender, choose_route
+from node.process.staging import release_name
 from node.process.workplace import Transaction, Workplace
 
 #: So many studies are with the workers at once; more wait as COMPLETE, so that rows stay few.
@@ -142,7 +143,7 @@ def _one_patient(patients: set[Patient]) -> None:
 
 
 def _start(place: Workplace, transaction: Transaction, row: AnyRow, route: Route) -> None:
-    number = _next_generation(transaction, row)
+    number = _next_generation(place, transaction, row)
     move_study(
         transaction.conn,
         row.id,
@@ -178,14 +179,23 @@ def _start(place: Workplace, transaction: Transaction, row: AnyRow, route: Route
     queue_jobs(place, transaction, row.id, number, waiting_instances(transaction, *mine))
 
 
-def _next_generation(transaction: Transaction, row: AnyRow) -> int:
-    """Give the number after the last one that was released: a held generation keeps its own."""
-    released = transaction.conn.execute(
-        select(func.max(generation.c.number)).where(
-            generation.c.study == row.id, generation.c.released_at.is_not(None)
-        )
-    ).scalar()
-    return (released or 0) + 1
+def last_released(conn: Connection, study_id: str) -> int:
+    """Give the number of the generation that went out last; 0 if none did."""
+    query = select(func.max(generation.c.number)).where(
+        generation.c.study == study_id, generation.c.released_at.is_not(None)
+    )
+    return conn.execute(query).scalar() or 0
+
+
+def _next_generation(place: Workplace, transaction: Transaction, row: AnyRow) -> int:
+    """Give the number after the last one that was released: a held generation keeps its own.
+
+    A folder among the releases counts without a row, too: its number is taken.
+    """
+    number = last_released(transaction.conn, row.id) + 1
+    while (place.outbox.releases / release_name(row.id, number)).exists():
+        number += 1
+    return number
 
 
 def _record_generation(

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
 from node.inbox.tables import finding, generation, instance, job, study
-from node.process.beginning import queue_jobs, waiting_instances
+from node.process.beginning import last_released, queue_jobs, waiting_instances
 from node.process.outdated import make_anew_if_outdated
 from node.process.recording import facts_of, variants_of
-from node.process.release import Chain, publish, record_release, reopen_for_late_instances
+from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace, log
 from node.validate import HOLDING, Finding, Generation, check_study
@@ -40,34 +41,43 @@ def _close_safely(place: Workplace, chain: Chain, row: AnyRow) -> bool:
     """Close one generation; what goes wrong with it stops no other study."""
     try:
         _close(place, chain, row)
-    except OSError as error:  # a full disk, say: it is tried again
+    except (OSError, OperationalError) as error:  # a full disk, say: it is tried again
         log.error("storage_failed", study=row.id, **observe.exception_facts(error))
         return False
     except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
+        facts = observe.exception_facts(error)
+        if is_out(place, row):  # only its row is missing, and nobody can decide about it any more
+            log.error("role_failed", study=row.id, **facts)
+            return False
         with place.transaction() as transaction:
-            facts = observe.exception_facts(error)
             transaction.tell("role_failed", row.id, **facts)
             _hold(transaction, row, f"unforeseen {facts['exception']}")
     return True
 
 
 def _close(place: Workplace, chain: Chain, row: AnyRow) -> None:
+    if is_out(place, row) or _publish_if_sound(place, chain, row):
+        with place.transaction() as transaction:
+            record_release(place, transaction, row)
+
+
+def _publish_if_sound(place: Workplace, chain: Chain, row: AnyRow) -> bool:
+    """Release a generation that nothing speaks against; tell whether it is out now."""
     with place.transaction() as transaction:
         if make_anew_if_outdated(place, transaction, row):
-            return
+            return False
         _drop_equal_outputs(transaction, row)
         members = _members(transaction, row)
         if _make_lost_files_anew(place, transaction, row, members):
-            return
+            return False
         if reason := _why_held(transaction, row, members):
             _hold(transaction, row, reason)
-            return
+            return False
         if not members:
             _nothing_new(transaction, row)
-            return
-    released = publish(place, chain, row, members)
-    with place.transaction() as transaction:
-        record_release(transaction, row, released)
+            return False
+    publish(place, chain, row, members)
+    return True
 
 
 def _members(transaction: Transaction, row: AnyRow) -> Sequence[AnyRow]:
@@ -109,8 +119,6 @@ def _make_lost_files_anew(
 ) -> bool:
     """Take an outcome back whose file is not there: rows never outweigh files."""
     folder = staging_folder(place.outbox, row.id, row.generation)
-    if (place.outbox.releases / folder.name).exists():
-        return False  # renamed already: the run before ended just then
     lost = [one.id for one in members if not _is_staged(folder, one)]
     for name in lost:
         move_instance(transaction.conn, name, InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)
@@ -145,7 +153,7 @@ def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) 
     _write_study_findings(transaction, row, _study_findings(transaction, row, members))
     if not row.override:
         reasons += _findings_that_hold(transaction, row)
-    if not members and not reasons and row.generation == 1:
+    if not members and not reasons and not last_released(transaction.conn, row.id):
         reasons.append("every instance was excluded or quarantined: nothing is left to release")
     return "; ".join(reasons)
 
@@ -185,9 +193,10 @@ def _generation(transaction: Transaction, study_id: str, number: int) -> Generat
 
 def _generation_before(transaction: Transaction, row: AnyRow) -> Generation | None:
     """Give what went out last; None for the first, and where all of it is made anew."""
-    if row.generation == 1 or row.all_generations:
+    number = last_released(transaction.conn, row.id)
+    if not number or row.all_generations:
         return None
-    return _generation(transaction, row.id, row.generation - 1)
+    return _generation(transaction, row.id, number)
 
 
 def _write_study_findings(
@@ -250,7 +259,7 @@ def _nothing_new(transaction: Transaction, row: AnyRow) -> None:
         StudyState.PROCESSING,
         StudyState.RELEASED,
         transaction.now,
-        generation=row.generation - 1,
+        generation=last_released(transaction.conn, row.id),
         reason="",
         override="",
         all_generations=False,

@@ -23,6 +23,7 @@ from node.inbox.states import InstanceState, StudyState, move_study
 from node.inbox.tables import decision as decision_table
 from node.inbox.tables import finding, generation, instance, study
 from node.process.rejecting import reject
+from node.process.release import is_out
 from node.process.workplace import Transaction, Workplace
 from node.validate import HOLDING
 
@@ -58,7 +59,7 @@ def _deal_with(place: Workplace, path: Path) -> bool:
         return False
     try:
         with place.transaction() as transaction:
-            _apply(transaction, decision)
+            _apply(place, transaction, decision)
             _record(transaction, path.stem, decision, applied=True, message="")
     except Refused as refusal:
         with place.transaction() as transaction:
@@ -67,7 +68,7 @@ def _deal_with(place: Workplace, path: Path) -> bool:
     return True
 
 
-def _apply(transaction: Transaction, decision: Decision) -> None:
+def _apply(place: Workplace, transaction: Transaction, decision: Decision) -> None:
     row = transaction.conn.execute(select(study).where(study.c.id == decision.study)).one_or_none()
     if row is None:
         raise Refused("there is no such study")
@@ -77,6 +78,8 @@ def _apply(transaction: Transaction, decision: Decision) -> None:
             _set(transaction, row, complete_now=True)
         case DecisionKind.REJECT:
             _require(row, _RECEIVING, StudyState.COMPLETE, StudyState.PROCESSING, _HELD)
+            if row.state == StudyState.PROCESSING and is_out(place, row):
+                raise Refused("it is out already, and only its row is missing: withdraw the study")
             why = f"rejected by {decision.who}"
             reject(transaction, row.id, StudyState(row.state), why)
         case DecisionKind.REQUEUE:

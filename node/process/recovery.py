@@ -6,20 +6,24 @@ import json
 
 from sqlalchemy import delete, select
 
+from node import observe
 from node.inbox.states import StudyState
 from node.inbox.tables import instance, job, study
+from node.outbox.manifest import ManifestInvalid
 from node.process.beginning import queue_jobs, waiting_instances
 from node.process.outdated import make_anew_if_outdated
+from node.process.release import is_out, record_release
 from node.process.staging import clean_staging, release_name
-from node.process.workplace import Workplace
+from node.process.workplace import Workplace, log
 
 
 def recover(place: Workplace) -> None:
     """Queue the jobs of dead workers again and clean the staging of what nobody needs.
 
     Everything else is found by the ordinary steps: files in `arrived/` are adopted, complete
-    studies begun, finished generations closed, and a release that has no row yet gets it there.
+    studies begun, and finished generations closed.
     """
+    _record_releases(place)
     with place.transaction() as transaction:
         conn = transaction.conn
         processing = conn.execute(select(study).where(study.c.state == StudyState.PROCESSING)).all()
@@ -36,3 +40,16 @@ def recover(place: Workplace) -> None:
         ).all()
         cleaned = clean_staging(place.outbox, {release_name(*row) for row in unfinished})
         transaction.log("recovered", jobs=len(interrupted), outdated=outdated, staging=cleaned)
+
+
+def _record_releases(place: Workplace) -> None:
+    """Write the rows of what was released when the run before ended, before anyone decides."""
+    with place.index.connect() as conn:
+        processing = conn.execute(select(study).where(study.c.state == StudyState.PROCESSING)).all()
+    for row in processing:
+        if is_out(place, row):
+            try:
+                with place.transaction() as transaction:
+                    record_release(place, transaction, row)
+            except ManifestInvalid as error:  # `forward` refuses it; it stays PROCESSING
+                log.error("role_failed", study=row.id, **observe.exception_facts(error))

@@ -15,13 +15,13 @@ from sqlalchemy import select, update
 
 from node import __version__, disk
 from node.inbox.index import AnyRow
-from node.inbox.states import InstanceState, StudyState, move_study
+from node.inbox.states import InstanceState, StudyState, move_instance, move_study
 from node.inbox.tables import generation, instance, study
 from node.outbox import manifest as manifests
 from node.outbox.chain import Head
 from node.outbox.manifest import FILE_NAME, Manifest, ReleasedInstance
 from node.process.recording import facts_of, variants_of
-from node.process.staging import staged_files, staging_folder
+from node.process.staging import release_name, staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace
 from node.profile.actions import Option
 
@@ -36,69 +36,50 @@ class Chain:
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
-    """A release that lies in the outbox."""
-
-    sequence: int
-    digest: str
-    instances: int
-    bytes: int
-    patient_id: str
-    study_instance_uid: str
+def is_out(place: Workplace, row: AnyRow) -> bool:
+    """Tell whether the generation of a study at work lies in the releases, whatever rows say."""
+    return (place.outbox.releases / release_name(row.id, row.generation)).exists()
 
 
-def publish(place: Workplace, chain: Chain, row: AnyRow, members: Sequence[AnyRow]) -> Released:
+def publish(place: Workplace, chain: Chain, row: AnyRow, members: Sequence[AnyRow]) -> None:
     """Move a generation's files from staging to the releases, with their signed manifest."""
     folder = staging_folder(place.outbox, row.id, row.generation)
-    target = place.outbox.releases / folder.name
-    if not target.exists():
-        listed = _name_files(place, row, folder, members)
-        manifest = _manifest(place, chain, row, listed)
-        _write_manifest(folder, manifests.sign(manifest, place.signing_key))
-        folder.chmod(_FOLDER_MODE)
-        disk.fsync_dir(folder)
-        disk.rename_noreplace(folder, target)
-        disk.fsync_dir(place.outbox.releases)
-        disk.fsync_dir(place.outbox.staging)
-    manifest = manifests.read_manifest(target, place.signing_key.public_key())
-    digest = manifests.digest((target / FILE_NAME).read_bytes())
-    if manifest.sequence > chain.head.sequence:
-        chain.head = Head(manifest.sequence, digest)
-    totals, facts = manifest.totals, facts_of(members[0])
-    return Released(
-        sequence=manifest.sequence,
-        digest=digest,
-        instances=totals["instances"],
-        bytes=totals["bytes"],
-        patient_id=facts.patient_id,
-        study_instance_uid=facts.study_instance_uid,
-    )
+    listed = _name_files(place, row, folder, members)
+    manifest = _manifest(place, chain, row, listed)
+    signed = manifests.sign(manifest, place.signing_key)
+    _write_manifest(folder, signed)
+    folder.chmod(_FOLDER_MODE)
+    disk.fsync_dir(folder)
+    disk.rename_noreplace(folder, place.outbox.releases / folder.name)
+    # It is out: whatever fails from here on, its number is taken.
+    chain.head = Head(manifest.sequence, manifests.digest(signed))
+    disk.fsync_dir(place.outbox.releases)
+    disk.fsync_dir(place.outbox.staging)
 
 
-def record_release(transaction: Transaction, row: AnyRow, released: Released) -> None:
-    """Write down that a generation is out, and open the next one if instances wait for it."""
+def record_release(place: Workplace, transaction: Transaction, row: AnyRow) -> None:
+    """Write down that a generation is out, and open the next one if instances wait for it.
+
+    The manifest is asked what went out, never the rows: an instance that it does not list waits
+    for the next generation. ManifestInvalid if the manifest cannot be trusted.
+    """
     conn = transaction.conn
-    conn.execute(
-        update(instance)
-        .where(
-            instance.c.study == row.id,
-            instance.c.generation == row.generation,
-            instance.c.state == InstanceState.DEIDENTIFIED,
-        )
-        .values(released=True)
-    )
+    folder = place.outbox.releases / release_name(row.id, row.generation)
+    manifest = manifests.read_manifest(folder, place.signing_key.public_key())
+    out = _mark_listed(transaction, row, manifest)
+    facts = facts_of(out[0]) if out else None
+    totals = manifest.totals
     conn.execute(
         update(generation)
         .where(generation.c.study == row.id, generation.c.number == row.generation)
         .values(
             released_at=transaction.wall,
             released_steady=transaction.now,
-            sequence=released.sequence,
-            instances=released.instances,
-            manifest_digest=released.digest,
-            patient_id=released.patient_id,
-            study_instance_uid=released.study_instance_uid,
+            sequence=manifest.sequence,
+            instances=totals["instances"],
+            manifest_digest=manifests.digest((folder / FILE_NAME).read_bytes()),
+            patient_id=facts.patient_id if facts else "",
+            study_instance_uid=facts.study_instance_uid if facts else "",
         )
     )
     move_study(
@@ -115,10 +96,42 @@ def record_release(transaction: Transaction, row: AnyRow, released: Released) ->
         "study_released",
         row.id,
         generation=row.generation,
-        instances=released.instances,
-        bytes=released.bytes,
+        instances=totals["instances"],
+        bytes=totals["bytes"],
     )
     reopen_for_late_instances(transaction, row)
+
+
+def _mark_listed(transaction: Transaction, row: AnyRow, manifest: Manifest) -> list[AnyRow]:
+    """Mark the instances that a manifest lists as released, take the others back; give the first.
+
+    The same output may be that of several rows only where a copy was asked for again, and those
+    never share a generation.
+    """
+    listed = {(one.sop_instance_uid, one.sha256) for one in manifest.instances}
+    mine = (instance.c.study == row.id, instance.c.generation == row.generation)
+    done = (*mine, instance.c.state == InstanceState.DEIDENTIFIED)
+    members = transaction.conn.execute(select(instance).where(*done)).all()
+    out: list[AnyRow] = []
+    missed: list[AnyRow] = []
+    for one in members:
+        known = (one.output_sop_instance_uid, one.output_sha256) in listed
+        (out if known else missed).append(one)
+    for one in missed:
+        move_instance(
+            transaction.conn,
+            one.id,
+            InstanceState.DEIDENTIFIED,
+            InstanceState.RECEIVED,
+            generation=None,
+        )
+    transaction.conn.execute(update(instance).where(*done).values(released=True))
+    transaction.conn.execute(
+        update(instance)
+        .where(*mine, instance.c.state == InstanceState.RECEIVED)
+        .values(generation=None)
+    )
+    return out
 
 
 def reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
