@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,28 @@ from node.process.outdated import make_anew_if_outdated
 from node.process.recording import facts_of, variants_of
 from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
+from node.process.versions import other_versions, out_otherwise
 from node.process.workplace import Transaction, Workplace, log
 from node.validate import HOLDING, Finding, Generation, check_study
 
 
-def close_generations(place: Workplace, chain: Chain) -> int:
-    """Deal with every generation that is done, and return how many there were."""
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How many generations were dealt with, and how many the surroundings did not let be."""
+
+    done: int
+    failed: int
+
+
+def close_generations(place: Workplace, chain: Chain) -> Closed:
+    """Deal with every generation that is done; one that fails stops no other."""
     query = select(study).where(
         study.c.state == StudyState.PROCESSING, study.c.done >= study.c.total
     )
     with place.index.connect() as conn:
         done = conn.execute(query.where(~_has_jobs())).all()
-    return sum(_close_safely(place, chain, row) for row in done)
+    outcomes = [_close_safely(place, chain, row) for row in done]
+    return Closed(outcomes.count(True), outcomes.count(False))
 
 
 def _has_jobs() -> Any:
@@ -70,7 +80,7 @@ def _publish_if_sound(place: Workplace, chain: Chain, row: AnyRow) -> bool:
         members = _members(transaction, row)
         if _make_lost_files_anew(place, transaction, row, members):
             return False
-        if reason := _why_held(transaction, row, members):
+        if reason := _why_held(place, transaction, row, members):
             _hold(transaction, row, reason)
             return False
         if not members:
@@ -136,7 +146,9 @@ def _is_staged(folder: Path, one: AnyRow) -> bool:
     return all(made.exists() or final.exists() for made, final in files)
 
 
-def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) -> str:
+def _why_held(
+    place: Workplace, transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]
+) -> str:
     """Say why a person must look; empty if nobody need."""
     waiting = transaction.conn.execute(
         select(instance.c.waits_for).where(
@@ -150,7 +162,9 @@ def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) 
         reasons.append(
             "instances share a SOP Instance UID and differ: keep the first or the latest"
         )
-    _write_study_findings(transaction, row, _study_findings(transaction, row, members))
+    out = out_otherwise(place, row, members)
+    reasons += other_versions(place, transaction, row, members, out)
+    _write_study_findings(transaction, row, _study_findings(transaction, row, members, out))
     if not row.override:
         reasons += _findings_that_hold(transaction, row)
     if not members and not reasons and not last_released(transaction.conn, row.id):
@@ -159,7 +173,7 @@ def _why_held(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) 
 
 
 def _study_findings(
-    transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]
+    transaction: Transaction, row: AnyRow, members: Sequence[AnyRow], out: set[str]
 ) -> tuple[Finding, ...]:
     if not members:
         return ()
@@ -179,6 +193,7 @@ def _study_findings(
             this, patient_id=facts[0].patient_id, study_instance_uid=facts[0].study_instance_uid
         ),
         _generation_before(transaction, row),
+        out,
     )
 
 

@@ -17,7 +17,7 @@ from node.inbox.tables import generation, instance, study
 from node.outbox.manifest import FILE_NAME
 from node.process.receipts import is_settled
 from node.process.rejecting import reject
-from node.process.staging import release_name
+from node.process.staging import release_name, staging_folder
 from node.process.workplace import Workplace
 
 DAY = 86400.0
@@ -62,6 +62,9 @@ def purge_originals(place: Workplace) -> None:
             )
             transaction.tell("originals_purged", row.id, instances=row.received)
         shutil.rmtree(place.inbox.studies / row.id, ignore_errors=True)
+        # What was held in staging went with the rejection.
+        staged = staging_folder(place.outbox, row.id, row.generation)
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def finish_purging(place: Workplace) -> None:

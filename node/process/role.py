@@ -48,7 +48,7 @@ TICK_SECONDS = 0.2
 IDLE_SECONDS = 2.0
 #: How long running jobs may take to end when the role is told to stop.
 DRAIN_SECONDS = 20.0
-#: After the surroundings failed a job (a full disk), so long no job is started.
+#: After the surroundings failed us (a full disk), so long nothing is started or released.
 TROUBLE_SECONDS = 5.0
 PRELOAD = ("pydicom", "node.process.worker")
 log = structlog.get_logger()
@@ -116,9 +116,8 @@ def _take_steps(this: Run) -> int:
     if not this.backlog:  # what lies there unread may belong to studies that look complete
         completed = complete_studies(place)
     begun = begin_generations(place)
-    closed = close_generations(place, this.chain)
-    started = _start_jobs(this)
     this.progress.tell(place)
+    closed, started = (0, 0) if _in_trouble(this) else (_close(this), _start_jobs(this))
     check_totals(place, this.housekeeping.audit)
     this.idle_until = 0.0 if under_way(place) else time.monotonic() + IDLE_SECONDS
     return completed + begun + closed + started
@@ -132,21 +131,35 @@ def _adopt(this: Run) -> int:
     return adopted
 
 
+def _close(this: Run) -> int:
+    closed = close_generations(this.place, this.chain)
+    if closed.failed:
+        _pause(this)
+    return closed.done
+
+
 def _start_jobs(this: Run) -> int:
-    if time.monotonic() < this.trouble_until:
-        return 0
     try:
         return start_jobs(this.place, this.pool)
     except PoolBroken as error:
-        this.trouble_until = time.monotonic() + TROUBLE_SECONDS
+        _pause(this)
         log.warning("worker_died", **observe.exception_facts(error))
         return 0
+
+
+def _pause(this: Run) -> None:
+    """Give failing surroundings a while, instead of failing at every tick."""
+    this.trouble_until = time.monotonic() + TROUBLE_SECONDS
+
+
+def _in_trouble(this: Run) -> bool:
+    return time.monotonic() < this.trouble_until
 
 
 def _record(this: Run, ended: Ended) -> None:
     this.idle_until = 0.0
     if record(this.place, ended):
-        this.trouble_until = time.monotonic() + TROUBLE_SECONDS
+        _pause(this)
 
 
 def _drain(this: Run) -> None:

@@ -22,7 +22,7 @@ from node.inbox.tables import instance
 from node.observe import set_up_logging
 from node.outbox.layout import Outbox
 from node.pool import Ended
-from node.process import worker
+from node.process import role, worker
 from node.process.opening import open_workplace
 from node.process.progress import Progress
 from node.process.recovery import recover
@@ -218,6 +218,7 @@ def scripted_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the scripted engine and validator answer instead of the real ones."""
     monkeypatch.setattr(worker, "deidentify", scripted.deidentify)
     monkeypatch.setattr(worker, "validate", scripted.validate)
+    monkeypatch.setattr(role, "TROUBLE_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from node.inbox import views
-from node.process import jobs, role
+from node.process import jobs
 from node.process.worker import treat
 from tests.factories import identifiers, make_instance
 from tests.process import scripted
@@ -73,7 +73,6 @@ def test_an_unforeseen_error_names_its_type_and_place_and_no_value(door: Door) -
 
 def test_a_full_disk_is_nobodys_fault(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the surroundings fail, nothing is blamed or given up; it goes on when they recover."""
-    monkeypatch.setattr(role, "TROUBLE_SECONDS", 0.0)
     (name,) = door.arrive(described("full disk"))
     door.settle()
     assert (door.states(), door.instances()[name].attempts) == ({name: "RECEIVED"}, 0)

@@ -160,6 +160,7 @@ def test_a_rejected_study_goes_at_the_next_tick_and_again_when_it_comes_again(do
     door.settle()
     door.decide("reject", door.study().study)
     door.tick(2)
+    assert list(door.outbox.staging.iterdir()) == []
     door.arrive(make_instance(instance=2), association="b000000000")
     door.tick(2)
     assert originals(door) == []
