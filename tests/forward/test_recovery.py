@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.forward import recovery, settling
+from node.forward import recovery, sending, settling
 from node.forward.forwarder import Forwarder
 from node.outbox.states import DeliveryState
 from tests.forward.faulty_pacs import Fault, FaultyPacs, running
@@ -32,9 +32,9 @@ def _done(world: World) -> bool:
 
 
 def _child(forwarder: Forwarder) -> int:
-    sending = forwarder.lines.lines["research"].sending
-    assert sending is not None
-    pid = sending.process.pid
+    busy = forwarder.lines.lines["research"].sending
+    assert busy is not None
+    pid = busy.process.pid
     assert pid is not None
     return pid
 
@@ -53,6 +53,24 @@ def test_a_killed_sender_resumes_at_the_instance(tmp_path: Path) -> None:
     copies = [len(each) for each in pacs.held.values()]
     assert len(copies) == 30
     assert sum(copy > 1 for copy in copies) <= 30 - answered
+
+
+def test_a_sender_that_hangs_is_killed(tmp_path: Path) -> None:
+    """Whatever holds it, its destination is served again after the wall clock's deadline."""
+    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        world.release(instances=10)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: world.deliveries() and world.delivery().stored >= 1)
+            hung = forwarder.lines.lines["research"].sending
+            assert hung is not None
+            os.kill(_child(forwarder), signal.SIGSTOP)
+            hung.patience_seconds = 0.3
+            tick_until(forwarder, lambda: hung.ending is not None)
+            assert hung.ending is sending.KILLED
+            pacs.bytes_per_second = 0
+            tick_until(forwarder, lambda: _done(world))
+    assert len(pacs.held) == 10
 
 
 def test_a_killed_role_resumes_at_the_instance(tmp_path: Path) -> None:

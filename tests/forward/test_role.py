@@ -179,7 +179,10 @@ def test_senders_leave_no_zombie(tmp_path: Path) -> None:
 
 
 def test_the_forwarder_opens_nothing_of_the_identified_zone(tmp_path: Path) -> None:
-    """Of the data folder it touches the outbox, of the rest its configuration; never a key."""
+    """Of the data folder it touches the outbox, of the rest its configuration; never a key.
+
+    What it logs is events of ours, without a UID.
+    """
     data = tmp_path / "data"
     with running(FaultyPacs()) as pacs:
         files = {"type": "folder", "name": "files", "path": str(tmp_path / "files")}
@@ -197,7 +200,11 @@ def test_the_forwarder_opens_nothing_of_the_identified_zone(tmp_path: Path) -> N
             decide(world, "withdraw", study=made.study)
             _wait(lambda: list(world.outbox.withdrawals.iterdir()))
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=30) == 0
+            _, told = process.communicate(timeout=30)
+            assert process.returncode == 0
+    events = [json.loads(line) for line in told.splitlines()]
+    assert {"release_seen", "delivery_started", "study_delivered"} <= {e["event"] for e in events}
+    assert not any(entry.sop_instance_uid in told for entry in made.instances)
     opened = {line.split(" ", 1)[1] for line in audit.read_text().splitlines()}
     inside = {path for path in opened if path.startswith(str(data) + "/")}
     released = world.outbox.releases / made.release / made.instances[0].file
