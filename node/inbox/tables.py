@@ -138,6 +138,7 @@ instance = Table(
     _text("facts"),
     Index("instance_by_work", "study", "generation", "state"),
     Index("instance_by_uid", "study", "sop_digest"),
+    Index("instance_by_sop", "sop_digest", "study"),
     Index("instance_by_series", "study", "series_digest", "series"),
     Index("instance_by_patient", "patient_id"),
     Index("instance_by_sop_uid", "sop_instance_uid"),

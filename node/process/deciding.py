@@ -13,7 +13,6 @@ from node.inbox.decisions import (
     Decision,
     DecisionKind,
     DecisionUnreadable,
-    Keep,
     mark,
     read_decision,
     waiting_decisions,
@@ -22,16 +21,14 @@ from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_study
 from node.inbox.tables import decision as decision_table
 from node.inbox.tables import finding, generation, instance, study
+from node.process.keeping import keep_one
+from node.process.refusal import Refused
 from node.process.rejecting import reject
 from node.process.release import is_out
 from node.process.workplace import Transaction, Workplace
 from node.validate import HOLDING
 
 _HELD, _RECEIVING, _RELEASED = StudyState.HELD, StudyState.RECEIVING, StudyState.RELEASED
-
-
-class Refused(Exception):  # noqa: N818 -- an answer to a person
-    """The decision cannot be applied; the text says why."""
 
 
 def apply_decisions(place: Workplace) -> int:
@@ -96,7 +93,7 @@ def _apply(place: Workplace, transaction: Transaction, decision: Decision) -> No
 
 def _release(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
     if decision.keep is not None:
-        _keep(transaction, row, decision.keep)
+        keep_one(transaction, row, decision.keep)
     if decision.override:
         if not decision.why.strip():
             raise Refused("an override needs a reason")
@@ -107,32 +104,13 @@ def _release(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
     waits = select(instance.c.waits_for).where(*mine, instance.c.waits_for.is_not(None))
     if reason := transaction.conn.execute(waits.limit(1)).scalar():
         raise Refused(f"instances could not be de-identified ({reason}): exclude or requeue them")
-    if row.done < row.total or not row.total:
+    if not _is_done(transaction, row):
         raise Refused("the study was held before it was de-identified: requeue it")
     conflict = select(instance.c.id).where(
         *mine, instance.c.conflict_with.is_not(None), instance.c.state == InstanceState.DEIDENTIFIED
     )
     if transaction.conn.execute(conflict.limit(1)).scalar():
         raise Refused("instances are in conflict: say which to keep, the first or the latest")
-
-
-def _keep(transaction: Transaction, row: AnyRow, keep: Keep) -> None:
-    """Settle all conflicts of the generation: one of each pair is excluded."""
-    conflicts = transaction.conn.execute(
-        select(instance.c.id, instance.c.conflict_with).where(
-            *_of_generation(row),
-            instance.c.conflict_with.is_not(None),
-            instance.c.state.in_((InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)),
-        )
-    ).all()
-    if not conflicts:
-        raise Refused("no instances are in conflict")
-    for later, earlier in sorted(conflicts, key=lambda pair: pair[0]):
-        loser = later if keep is Keep.FIRST else earlier
-        _leave_out(transaction, instance.c.id == loser, reason=f"the {keep} of a conflict was kept")
-        transaction.conn.execute(
-            update(instance).where(instance.c.id == later).values(conflict_with=None)
-        )
 
 
 def _exclude(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
@@ -219,9 +197,17 @@ def _requeue(transaction: Transaction, row: AnyRow, decision: Decision) -> None:
 def _go_on(transaction: Transaction, row: AnyRow) -> None:
     """Let a held study go on: to its release if it was de-identified, else to its beginning."""
     fresh = transaction.conn.execute(select(study).where(study.c.id == row.id)).one()
-    begun = fresh.total > 0 and fresh.done >= fresh.total
-    target = StudyState.PROCESSING if begun else StudyState.COMPLETE
+    target = StudyState.PROCESSING if _is_done(transaction, fresh) else StudyState.COMPLETE
     move_study(transaction.conn, row.id, _HELD, target, transaction.now, reason="")
+
+
+def _is_done(transaction: Transaction, row: AnyRow) -> bool:
+    """Tell whether the study's generation was de-identified and is not out yet."""
+    query = select(generation.c.released_at).where(
+        generation.c.study == row.id, generation.c.number == row.generation
+    )
+    out = transaction.conn.execute(query).scalar() is not None
+    return row.total > 0 and row.done >= row.total and not out
 
 
 def _has_holding_findings(transaction: Transaction, row: AnyRow, *, of_study: bool) -> bool:

@@ -48,6 +48,12 @@ def redelivery_asked_at(outbox: Outbox, study_id: str) -> float:
     )
 
 
+def is_withdrawn(outbox: Outbox, study_id: str) -> bool:
+    """Tell whether a person took the study back: then nothing more of it is sent."""
+    kinds = {decision.kind for decision in decisions_about(outbox, study_id)}
+    return DecisionKind.WITHDRAW in kinds
+
+
 def decisions_about(outbox: Outbox, study_id: str) -> Iterator[DeliveryDecision]:
     """Read the applied decisions about a study's deliveries; what is none is passed over."""
     for path in applied(outbox.decisions):
