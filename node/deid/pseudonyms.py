@@ -51,16 +51,21 @@ def derive_subkeys(key: bytes, domain: str) -> Subkeys:
     )
 
 
-@lru_cache(maxsize=65536)
 def remap_uid(subkeys: Subkeys, uid: bytes) -> bytes:
     """Give the UID that stands for a UID (one value, padding allowed): 2.25 and a UUIDv8.
 
     A UID that DICOM registered and an empty one come back as they are.
     """
+    return remap_uid_by(subkeys.uid, uid)
+
+
+@lru_cache(maxsize=65536)
+def remap_uid_by(key: bytes, uid: bytes) -> bytes:
+    """Do what `remap_uid` does, by the sub-key for UIDs alone."""
     uid = uid.rstrip(b"\0 ")
     if not uid or uid.startswith(REGISTERED_ROOT):
         return uid
-    number = int.from_bytes(hmac.digest(subkeys.uid, uid, "sha256")[:16], "big")
+    number = int.from_bytes(hmac.digest(key, uid, "sha256")[:16], "big")
     number = number & ~(0xF << 76) | 0x8 << 76  # version 8 (RFC 9562 section 5.8)
     number = number & ~(0x3 << 62) | 0x2 << 62  # variant 10
     return b"2.25.%d" % number

@@ -11,7 +11,6 @@ from node.deid.charset import decode, decode_leniently, encode
 from node.deid.dummies import dummy, encoded
 from node.deid.element import Element
 from node.deid.outcome import Quarantined
-from node.deid.pseudonyms import Subkeys
 from node.deid.rebuild import Apply, Plan, Step, apply
 from node.deid.treatment import Treatment
 from node.profile.defaults import TEXT
@@ -75,12 +74,12 @@ def or_removed(step: Step) -> Step:
 def remapped(treatment: Treatment, _plan: Plan, buffer: bytes, element: Element) -> bytes:
     """Write the element of a UID (or several) with the UIDs that stand for them."""
     _, key, _, start, end, _ = element
-    return _uid_element(treatment.subkeys, key[:4], buffer[start:end], treatment.implicit)
+    return _uid_element(treatment.subkeys.uid, key[:4], buffer[start:end], treatment.implicit)
 
 
 @lru_cache(maxsize=65536)
-def _uid_element(subkeys: Subkeys, tag: bytes, value: bytes, implicit: bool) -> bytes:
-    parts = [pseudonyms.remap_uid(subkeys, part) for part in value.split(b"\\")]
+def _uid_element(subkey: bytes, tag: bytes, value: bytes, implicit: bool) -> bytes:
+    parts = [pseudonyms.remap_uid_by(subkey, part) for part in value.split(b"\\")]
     return encoded(tag, "UI", b"\\".join(parts), implicit=implicit)
 
 
