@@ -13,13 +13,17 @@ import secrets
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from node import disk
 from node.inbox.layout import Inbox
 
 _NAME = re.compile(r"\d{8}T\d{6}\d*Z-[0-9a-z]{8}\.json")
+
+
+_MOST_SERIES = 2**31 - 1
 
 
 class DecisionKind(StrEnum):
@@ -57,7 +61,7 @@ class Decision:
     who: str
     when: str
     why: str = ""
-    series: int | None = None
+    series: Annotated[int, Field(ge=1, le=_MOST_SERIES)] | None = None
     instance: str | None = None
     keep: Keep | None = None
     override: bool = False

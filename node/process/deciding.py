@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import OperationalError
 
+from node import observe
 from node.inbox.decisions import (
     Decision,
     DecisionKind,
@@ -61,6 +63,15 @@ def _deal_with(place: Workplace, path: Path) -> bool:
     except Refused as refusal:
         with place.transaction() as transaction:
             _record(transaction, path.stem, decision, applied=False, message=str(refusal))
+        return False
+    except (OSError, OperationalError):
+        raise  # the surroundings failed, not the decision: it waits
+    except Exception as error:  # noqa: BLE001 -- one decision must not stop the node
+        facts = observe.exception_facts(error)
+        with place.transaction() as transaction:
+            reason = f"unforeseen {facts['exception']}"
+            transaction.log("role_failed", decision=path.stem, **facts)
+            transaction.log("decision_refused", decision=path.stem, reason=reason)
         return False
     return True
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from node.inbox import views
 from node.outbox.manifest import read_manifest
+from node.process import deciding
 from tests.factories import make_instance
 from tests.process.conftest import Door
 from tests.process.test_deaths import described
@@ -126,6 +131,27 @@ def test_decisions_about_the_wrong_state_are_refused_and_say_why(door: Door) -> 
     assert len(list(door.inbox.decisions.glob("*.refused.json"))) == 2
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"series": 10**30}, {"series": -1}, {"why": "\ud800"}, {"instance": "\ud800"}, {"who": 5}],
+)
+def test_a_decision_with_an_impossible_value_is_refused_and_stops_nothing(
+    door: Door, values: dict[str, object]
+) -> None:
+    """Whatever stands in the file, it is dealt with once, and the next decision is heard."""
+    door.arrive(described("leak"))
+    door.settle()
+    study = door.study().study
+    decision = {"kind": "exclude", "study": study, "who": "o", "when": "2026-03-04", **values}
+    name = "20260304T050607Z-00000000"
+    (door.inbox.decisions / f"{name}.json").write_text(json.dumps(decision))
+    door.tick(2)
+    assert [path.name for path in door.inbox.decisions.iterdir()] == [f"{name}.refused.json"]
+    door.decide("exclude", study, series=1)
+    door.tick()
+    assert set(door.states().values()) == {"EXCLUDED"}
+
+
 def test_a_file_that_is_no_decision_is_put_aside(door: Door) -> None:
     """A broken file among the decisions stops nothing."""
     (door.inbox.decisions / "20260304T050607Z-00000000.json").write_text("{}")
@@ -133,3 +159,20 @@ def test_a_file_that_is_no_decision_is_put_aside(door: Door) -> None:
     assert [path.name for path in door.inbox.decisions.iterdir()] == [
         "20260304T050607Z-00000000.refused.json"
     ]
+
+
+def test_a_decision_that_nobody_foresaw_is_refused_and_stops_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in applying it is that decision's, and it is not tried for ever."""
+    door.arrive(make_instance())
+    door.tick()
+    door.decide("complete", door.study().study)
+
+    def fail(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(deciding, "_apply", fail)
+    door.tick()
+    assert len(list(door.inbox.decisions.glob("*.refused.json"))) == 1
+    assert door.study().state == "RECEIVING"
