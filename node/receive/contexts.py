@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from node.config import Peer, Receive
 from node.upper_layer import Supported
 from node.upper_layer.names import (
     PLAIN_SYNTAXES,
@@ -12,6 +13,13 @@ from node.upper_layer.names import (
     VERIFICATION,
     storage_sop_classes,
 )
+
+
+def contexts_for(receive: Receive, peer: Peer | None) -> tuple[Supported, ...]:
+    """Give what this peer may propose with success."""
+    if peer is None:
+        return supported_contexts(receive.private_sop_classes)
+    return supported_contexts(receive.private_sop_classes, peer.syntaxes, peer.commitment)
 
 
 @lru_cache(maxsize=256)

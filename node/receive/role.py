@@ -15,12 +15,13 @@ from node.config import NodeConfig, Receive
 from node.inbox.layout import Inbox
 from node.observe import notify_systemd
 from node.receive.admission import Places, policy_of
-from node.receive.contexts import supported_contexts
+from node.receive.contexts import contexts_for
 from node.receive.reports import Reports
 from node.receive.session import Receiver, serve
 from node.receive.spool import clean_dead_folders
 from node.receive.storage import Storage
 from node.upper_layer import Deadlines, Listener, open_listener
+from node.upper_layer.codec import prepare
 from node.upper_layer.tls import server_context
 
 log = structlog.get_logger()
@@ -68,7 +69,9 @@ def _recover(inbox: Inbox) -> None:
 
 def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[Listener]:
     """Open the plain port and the TLS port, whichever are configured."""
-    contexts = supported_contexts(receive.private_sop_classes)
+    contexts = contexts_for(receive, None)
+    for peer in receive.peers:
+        prepare(contexts_for(receive, peer))
     ports: list[tuple[int, ssl.SSLContext | None]] = []
     if receive.port:
         ports.append((receive.port, None))

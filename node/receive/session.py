@@ -13,7 +13,7 @@ from node.config import Peer, Receive
 from node.inbox.layout import Inbox
 from node.receive.admission import Caller, Place, Places, Policy, judge
 from node.receive.commitment_service import answer_commitment
-from node.receive.contexts import supported_contexts
+from node.receive.contexts import contexts_for
 from node.receive.reports import Reports
 from node.receive.spool import Spool, new_association_id
 from node.receive.storage import Storage
@@ -111,10 +111,7 @@ def _reject(
 
 
 def _converse(connection: Connection, peer: Peer | None, receiver: Receiver, place: Place) -> None:
-    contexts = None
-    if peer and (peer.syntaxes or peer.commitment):
-        private = receiver.receive.private_sop_classes
-        contexts = supported_contexts(private, peer.syntaxes, peer.commitment)
+    contexts = contexts_for(receiver.receive, peer)
     association = place.association = connection.accept(contexts)
     tally = Tally(new_association_id())
     log.info(
