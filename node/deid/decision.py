@@ -1,18 +1,15 @@
 """The one decision: what happens to an attribute, by its rule, its Type and its VR.
 
-A `Plan` answers for the attributes of one data set level. It is filled as attributes turn up and
-kept for the next instance of the same class: what is decided once is a dictionary look-up from
-then on.
+It is made once per attribute, place and SOP class; `plan` remembers it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from node.deid import content, documents, dummy_items, markers, private, values
+from node.deid import content, documents, dummy_items, markers, values
 from node.deid.dummies import encoded
-from node.deid.element import PIXEL_DATA, Element, tag_bytes, tag_of
+from node.deid.element import PIXEL_DATA, Element, tag_bytes
 from node.deid.rebuild import Apply, Step, apply, recurse
 from node.deid.rebuild import Plan as RebuildPlan
 from node.deid.treatment import Treatment
@@ -26,7 +23,6 @@ _REMOVED = b""
 #: How much is left by each action, and how much a Type asks for (PS3.15 E.1.1).
 _STRICTNESS = {Action.X: 0, Action.Z: 1, Action.D: 2, Action.U: 2, Action.C: 3, Action.K: 3}
 _ASKED = {"3": 0, "2": 1, "1": 2}
-_REMEMBERED = 20_000  # steps of one level; a hostile peer's nonsense fills no more
 
 _PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
 _ACCESSION, _STUDY_ID = 0x00080050, 0x00200010
@@ -41,8 +37,6 @@ _TEMPORAL = _MOVES.keys()
 #: Characters of a value, where text is cut to words that already fit (PS3.5 6.2).
 _LONGEST = {"LO": 64, "SH": 16}
 _OPAQUE = frozenset({"OB", "OW", "UN"})
-#: Stands for "not asked yet" where None means "keep".
-_UNDECIDED: Step = b"undecided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,67 +51,23 @@ class Rulebook:
     profile: Profile = field(compare=False)
 
 
-@lru_cache(maxsize=64)
-def plan_for(book: Rulebook) -> Plan:
-    """Give the plan of the top level; the same for profiles of the same digest."""
-    return Plan(book, ())
-
-
-class Plan(dict[bytes, Step]):
-    """Steps by element key, for the top level (an empty path) or for a sequence's items.
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The top level (an empty path) or a sequence's items, and what is decided there.
 
     In a content item (PS3.3 C.17.3) `item_action` is what its concept asks for its value.
     """
 
-    __slots__ = ("_book", "_children", "_privates", "item_action", "keeps_private", "path")
-
-    def __init__(
-        self, book: Rulebook, path: tuple[int, ...], item_action: Action | None = None
-    ) -> None:
-        super().__init__()
-        self._book = book
-        self.path = path
-        self.item_action = item_action
-        self._children: dict[tuple[int, Action | None], Plan] = {}
-        self._privates: dict[tuple[str, bytes], Step] = {}
-        self.keeps_private = bool(
-            book.profile.site_private_rules or Option.RETAIN_SAFE_PRIVATE in book.profile.options
-        )
-
-    def __missing__(self, key: bytes) -> Step:
-        tag = tag_of(key)
-        if tag >> 16 & 1:
-            step: Step = private.stay if self.keeps_private else _REMOVED
-        else:
-            step = self._decide(tag, key[4:].decode("latin-1"))
-        if len(self) < _REMEMBERED:
-            self[key] = step
-        return step
-
-    def child(self, tag: int, item_action: Action | None = None) -> Plan:
-        """Give the plan of a sequence's items, or of those content items that meet this action."""
-        child = self._children.get((tag, item_action))
-        if child is None:
-            child = Plan(self._book, (*self.path, tag), item_action)
-            if len(self._children) < _REMEMBERED:
-                self._children[tag, item_action] = child
-        return child
-
-    def private(self, creator: str, key: bytes) -> Step:
-        """Give the step of a private attribute by its creator."""
-        step = self._privates.get((creator, key), _UNDECIDED)
-        if step is _UNDECIDED:
-            step = self._decide_private(creator, tag_of(key), key[4:].decode("latin-1"))
-            if len(self._privates) < _REMEMBERED:
-                self._privates[creator, key] = step
-        return step
+    book: Rulebook
+    path: tuple[int, ...] = ()
+    item_action: Action | None = None
 
     def concept(self, scheme: str, code_value: str, value_type: str) -> Action:
         """Give the action of a content item by its concept name."""
-        actions = self._book.profile.concept(scheme, code_value, value_type).actions
+        actions = self.book.profile.concept(scheme, code_value, value_type).actions
         return actions[-1]  # of X/D the D: whether the template needs the item, no table tells
 
-    def _decide(self, tag: int, told: str) -> Step:
+    def decide(self, tag: int, told: str) -> Step:
         """Decide for a public attribute that the file says has VR `told` ("": implicit VR)."""
         if (not self.path and tag in markers.OURS) or (self.path and tag == PIXEL_DATA):
             return _REMOVED
@@ -127,7 +77,7 @@ class Plan(dict[bytes, Step]):
         vr = told if told not in ("", "UN") and fits(told, expected) else plain
         if self.item_action is not None and tag in content.VALUES:
             return self._act(self.item_action, tag, vr, "1")
-        rule = self._book.profile.public(tag, told or plain)
+        rule = self.book.profile.public(tag, told or plain)
         if vr == "SQ" and told not in ("", "SQ", "UN"):
             return _REMOVED
         if not rule.verb and tag >> 24 in _GRAPHICS:
@@ -136,7 +86,7 @@ class Plan(dict[bytes, Step]):
 
     def _by_type(self, rule: Rule, tag: int, vr: str) -> Step:
         """Resolve what hangs on the attribute's Type: now, or per instance where modules decide."""
-        path, sop_class = (*self.path, tag), self._book.sop_class_uid
+        path, sop_class = (*self.path, tag), self.book.sop_class_uid
         steps = {kind: self._resolved(rule, tag, vr, kind) for kind in _ASKED}
         least, most = type_of(sop_class, path, ()), type_of(sop_class, path)
         if least == most:
@@ -183,7 +133,7 @@ class Plan(dict[bytes, Step]):
     def _empty(self, tag: int, vr: str) -> Step:
         if tag in _PSEUDONYMS:
             return self._pseudonym(tag, vr)
-        return encoded(tag_bytes(tag), vr, b"", implicit=self._book.implicit)
+        return encoded(tag_bytes(tag), vr, b"", implicit=self.book.implicit)
 
     def _dummy(self, tag: int, vr: str) -> Step:
         if tag in _PSEUDONYMS:
@@ -191,7 +141,7 @@ class Plan(dict[bytes, Step]):
         if tag == _DOCUMENT:
             return documents.dummy_document
         if vr == "SQ":
-            return dummy_items.dummy_sequence(tag, implicit=self._book.implicit)
+            return dummy_items.dummy_sequence(tag, implicit=self.book.implicit)
         if vr == "UI":
             return values.remapped
         known = attribute(tag)
@@ -206,7 +156,7 @@ class Plan(dict[bytes, Step]):
         return values.changing(vr, change, _REMOVED)
 
     def _recurse(self, tag: int) -> Step:
-        options = self._book.profile.options
+        options = self.book.profile.options
         structured = Option.CLEAN_STRUCTURED_CONTENT in options and tag in content.SEQUENCES
         return content.clean if structured else recurse
 
@@ -215,9 +165,9 @@ class Plan(dict[bytes, Step]):
             return self._recurse(tag)
         if vr == "AS":
             return values.changing(vr, values.age, self._gone(tag, vr, kind))
-        if tag == _DOCUMENT_LENGTH and not self._book.profile.public(_DOCUMENT, "OB").verb:
+        if tag == _DOCUMENT_LENGTH and not self.book.profile.public(_DOCUMENT, "OB").verb:
             return documents.dummy_length
-        if self._book.wary and tag != _CHARACTER_SET:
+        if self.book.wary and tag != _CHARACTER_SET:
             check = values.WARY.get(vr)
             return values.changing(vr, check, self._gone(tag, vr, "1")) if check else None
         return None
@@ -227,7 +177,7 @@ class Plan(dict[bytes, Step]):
     ) -> Step:
         """Clean by VR; where nothing may stay, the Type says what stands there instead."""
         gone = self._gone(tag, vr, kind)
-        options = self._book.profile.options
+        options = self.book.profile.options
         if vr == "SQ":
             return self._recurse(tag)
         if vr in _TEMPORAL or tag == _TIMEZONE:
@@ -250,7 +200,7 @@ class Plan(dict[bytes, Step]):
 
     def _date(self, tag: int, vr: str, kind: str) -> Step:
         gone = self._gone(tag, vr, kind)
-        options = self._book.profile.options
+        options = self.book.profile.options
         if Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in options:
             return values.changing(vr, _MOVES.get(vr, values.offset), gone)
         return None if Option.RETAIN_LONGITUDINAL_FULL_DATES in options else gone
@@ -268,7 +218,7 @@ class Plan(dict[bytes, Step]):
             case "keep":
                 return recurse if vr == "SQ" else None
             case "empty":
-                return encoded(tag_bytes(tag), vr, b"", implicit=self._book.implicit)
+                return encoded(tag_bytes(tag), vr, b"", implicit=self.book.implicit)
             case "replace":
                 return values.always(vr, values.given(rule.value))
             case "hash":
@@ -283,10 +233,11 @@ class Plan(dict[bytes, Step]):
             case _:  # "remove"
                 return _REMOVED
 
-    def _decide_private(self, creator: str, tag: int, told: str) -> Step:
+    def decide_private(self, creator: str, tag: int, told: str) -> Step:
+        """Decide for a private attribute of a creator; `told` as in `decide`."""
         listed = safe_private().get((tag >> 16, creator, tag & 0xFF), "").split("/")[0]
         vr = told if told not in ("", "UN") else listed or "UN"
-        rule = self._book.profile.private(tag >> 16, creator, tag & 0xFF, told or listed or "UN")
+        rule = self.book.profile.private(tag >> 16, creator, tag & 0xFF, told or listed or "UN")
         if rule.verb and (rule.verb != "shift" or vr in _MOVES):
             step = self._site(rule, tag, vr, "3")
         else:

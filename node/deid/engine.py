@@ -11,12 +11,13 @@ from pathlib import Path
 
 from node.deid import markers, pixeldata, pseudonyms, reader
 from node.deid.charset import decode, decode_leniently, encode, encoding_of
-from node.deid.decision import Plan, Rulebook, plan_for
+from node.deid.decision import Rulebook
 from node.deid.dummies import encoded
 from node.deid.element import tag_bytes
 from node.deid.identifiers import Identifiers, identifiers
 from node.deid.meta import write_meta
 from node.deid.outcome import Deidentified, Held, NotAccepted, Quarantined
+from node.deid.plan import Plan, plan_for
 from node.deid.reader import Instance
 from node.deid.rebuild import item_bytes, items_of
 from node.deid.settled import Settled, settled
