@@ -16,6 +16,7 @@ from node.outbox.decisions import DecisionKind, DeliveryDecision
 from node.outbox.deliveries import Delivery
 from node.outbox.layout import Outbox
 from node.outbox.manifest import ManifestInvalid, read_manifest
+from node.outbox.receipts import receipt_path
 from node.outbox.signing import ensure_signing_key, load_public_key
 from node.outbox.states import DeliveryState, InstanceState
 from node.outbox.withdrawals import GoneOut, Withdrawal, write_withdrawal
@@ -95,19 +96,30 @@ def _retry(deciding: Deciding, decision: DeliveryDecision) -> None:
 def _redeliver(deciding: Deciding, decision: DeliveryDecision) -> None:
     if deliveries.is_withdrawn(deciding.connection, decision.study):
         raise Refused("the study was withdrawn: nothing more of it is sent")
-    key = load_public_key(deciding.outbox.public_key)
-    for delivery in _those(deciding, decision, _REDELIVERED, "delivered or abandoned"):
-        if delivery.destination not in deciding.destinations:
-            raise Refused(f"the configuration has no destination {delivery.destination}")
-        folder = deciding.outbox.releases / delivery.release
-        try:
-            problem = missing_file(folder, read_manifest(folder, key).instances)
-        except ManifestInvalid as error:
-            raise Refused(str(error)) from None
-        if problem:
-            raise Refused(f"{problem}: it may have been purged")
+    those = _those(deciding, decision, _REDELIVERED, "delivered or abandoned")
+    for delivery in those:
+        _check_can_be_sent(deciding, delivery)
+    for delivery in those:
+        # While it is sent again it is not there for good, and `process` must keep the files.
+        # Should a crash come before the row is written, recovery writes the receipt again.
+        path = receipt_path(deciding.outbox.receipts, delivery.release, delivery.destination)
+        path.unlink(missing_ok=True)
         instances.reset(deciding.connection, delivery.id, list(InstanceState), failures=True)
         _move(deciding, delivery, S.PENDING, f"redelivered by {decision.who}")
+
+
+def _check_can_be_sent(deciding: Deciding, delivery: Delivery) -> None:
+    """Raise Refused unless a delivery has a destination, and its release all its files."""
+    if delivery.destination not in deciding.destinations:
+        raise Refused(f"the configuration has no destination {delivery.destination}")
+    folder = deciding.outbox.releases / delivery.release
+    try:
+        manifest = read_manifest(folder, load_public_key(deciding.outbox.public_key))
+    except ManifestInvalid as error:
+        raise Refused(str(error)) from None
+    problem = missing_file(folder, manifest.instances)
+    if problem:
+        raise Refused(f"{problem}: it may have been purged")
 
 
 def _withdraw(deciding: Deciding, decision: DeliveryDecision, name: str) -> None:

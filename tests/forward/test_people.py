@@ -108,9 +108,14 @@ def test_a_delivered_study_is_delivered_again(tmp_path: Path) -> None:
         made = world.release(instances=2)
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: _is(world, S.DELIVERED))
+            assert len(world.receipts()) == 1
+            pause(world, forwarder)
             decide(world, "redeliver", study=made.study)
-            tick_until(forwarder, lambda: [len(c) for c in pacs.held.values()] == [2, 2])
+            tick_until(forwarder, lambda: _is(world, S.PENDING))
+            assert world.receipts() == [], "while it is sent again its files must not be purged"
+            resume(world, forwarder)
             tick_until(forwarder, lambda: _is(world, S.DELIVERED))
+    assert [len(copies) for copies in pacs.held.values()] == [2, 2]
     assert len(world.receipts()) == 1
 
 
