@@ -40,9 +40,9 @@ def receipt(door: Door, number: int = 1) -> None:
     )
 
 
-def decide_delivery(door: Door, kind: str) -> None:
-    """Let a person decide about a delivery, and forward apply it."""
-    when = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + 2))
+def decide_delivery(door: Door, kind: str, seconds: float = 2, heard: bool = True) -> None:
+    """Let a person decide about a delivery, and forward apply it if it has heard."""
+    when = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + seconds))
     path = delivery_decisions.write_decision(
         door.outbox.decisions,
         delivery_decisions.DeliveryDecision(
@@ -50,7 +50,8 @@ def decide_delivery(door: Door, kind: str) -> None:
         ),
         time.time(),
     )
-    delivery_decisions.file_away(path, refused=False)
+    if heard:
+        delivery_decisions.file_away(path, refused=False)
 
 
 def originals(door: Door) -> list[str]:
@@ -122,6 +123,31 @@ def test_an_original_without_an_outcome_is_never_purged(door: Door) -> None:
         )
     door.tick(seconds=31 * DAY)
     assert len(originals(door)) == 2
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_what_is_to_be_sent_again_is_kept_whatever_was_decided_before(
+    door: Door, heard: bool
+) -> None:
+    """A redelivery that is asked for un-settles what was given up, or has its receipt already."""
+    door.arrive(make_instance())
+    door.settle()
+    if heard:
+        decide_delivery(door, "abandon")
+        decide_delivery(door, "redeliver", seconds=60)
+    else:
+        receipt(door)
+        decide_delivery(door, "redeliver", heard=False)
+    door.tick(2, seconds=95 * DAY)
+    assert len(originals(door)) == 1
+    assert len(list(door.outbox.releases.glob("*/*.dcm"))) == 1
+    if heard:
+        receipt(door)
+    else:
+        (path,) = delivery_decisions.waiting(door.outbox.decisions)
+        delivery_decisions.file_away(path, refused=False)
+    door.tick()
+    assert originals(door) == []
 
 
 def test_a_resend_after_its_release_was_purged_is_processed_anew(door: Door) -> None:
