@@ -21,6 +21,7 @@ from node.cli.reading import told
 from node.config import NodeConfig
 from node.disk import AlreadyLocked
 from node.inbox.layout import Inbox
+from node.process.keys import KeyRefused
 from node.process.repairing import repair as rebuild
 from node.profile.key import KeyInvalid, KeyMissing
 from node.status.verify import verify_node
@@ -58,7 +59,7 @@ def _repair(config: NodeConfig) -> None:
         done = rebuild(config)
     except AlreadyLocked:
         leave("`process` is running; stop it first")
-    except (KeyMissing, KeyInvalid) as error:
+    except (KeyMissing, KeyInvalid, KeyRefused) as error:
         leave(str(error), MISCONFIGURED)
     trail = Inbox(config.inbox_dir).audit / "people.jsonl"
     audit.append(trail, who(), "repaired", now_text(), lines=len(done))

@@ -15,7 +15,7 @@ from node.inbox.repair import KnownRelease, repair_inbox
 from node.outbox.chain import links
 from node.outbox.layout import Outbox
 from node.outbox.signing import load_public_key
-from node.profile.key import load_key
+from node.process.keys import settle_key_of_rebuilt
 
 
 def repair(config: NodeConfig) -> list[str]:
@@ -27,16 +27,21 @@ def repair(config: NodeConfig) -> list[str]:
         While `process` works; stop it first.
     KeyMissing, KeyInvalid
         Without the key nobody can tell which study a file belongs to.
+    KeyRefused
+        If it is another key than the one that was used so far.
     """
     inbox, outbox = Inbox(config.inbox_dir), Outbox(config.outbox_dir)
     inbox.create()
     with ExitStack() as closing:
         closing.callback(os.close, disk.lock_file(inbox.locks / "process.lock"))
-        key = load_key(config.keys_dir / "pseudonym.key")
+        releases = known_releases(outbox)
+        newest = max(releases, key=lambda release: release.sequence, default=None)
+        path, known = config.keys_dir / "pseudonym.key", newest.key_fingerprint if newest else None
         index = open_index(inbox.database)
         closing.callback(index.dispose)
         with index.begin() as conn:
-            return repair_inbox(inbox, conn, digests_of(key), known_releases(outbox))
+            key = settle_key_of_rebuilt(path, known, conn)
+            return repair_inbox(inbox, conn, digests_of(key), releases)
 
 
 def known_releases(outbox: Outbox) -> list[KnownRelease]:
