@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
-from node.inbox.tables import finding, generation, instance, job, study
+from node.inbox.tables import generation, instance, job, study
 from node.process.beginning import last_released, queue_jobs, waiting_instances
+from node.process.judging import why_held
 from node.process.outdated import make_anew_if_outdated
-from node.process.recording import facts_of, variants_of
+from node.process.recording import variants_of
 from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
-from node.process.versions import other_versions, out_otherwise
 from node.process.workplace import Transaction, Workplace, log
-from node.validate import HOLDING, Finding, Generation, check_study
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def _publish_if_sound(place: Workplace, chain: Chain, row: AnyRow) -> bool:
         members = _members(transaction, row)
         if _make_lost_files_anew(place, transaction, row, members):
             return False
-        if reason := _why_held(place, transaction, row, members):
+        if reason := why_held(place, transaction, row, members):
             _hold(transaction, row, reason)
             return False
         if not members:
@@ -144,116 +143,6 @@ def _is_staged(folder: Path, one: AnyRow) -> bool:
     names = (one.id, one.output_sop_instance_uid)
     files = zip(*(staged_files(folder, name, syntaxes) for name in names), strict=True)
     return all(made.exists() or final.exists() for made, final in files)
-
-
-def _why_held(
-    place: Workplace, transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]
-) -> str:
-    """Say why a person must look; empty if nobody need."""
-    waiting = transaction.conn.execute(
-        select(instance.c.waits_for).where(
-            instance.c.study == row.id,
-            instance.c.generation == row.generation,
-            instance.c.waits_for.is_not(None),
-        )
-    ).scalars()
-    reasons = list(dict.fromkeys(waiting))
-    if any(one.conflict_with for one in members):
-        reasons.append(
-            "instances share a SOP Instance UID and differ: keep the first or the latest"
-        )
-    out = out_otherwise(place, row, members)
-    reasons += other_versions(place, transaction, row, members, out)
-    _write_study_findings(transaction, row, _study_findings(transaction, row, members, out))
-    if not row.override:
-        reasons += _findings_that_hold(transaction, row)
-    if not members and not reasons and not last_released(transaction.conn, row.id):
-        reasons.append("every instance was excluded or quarantined: nothing is left to release")
-    return "; ".join(reasons)
-
-
-def _study_findings(
-    transaction: Transaction, row: AnyRow, members: Sequence[AnyRow], out: set[str]
-) -> tuple[Finding, ...]:
-    if not members:
-        return ()
-    released = transaction.conn.execute(
-        select(instance.c.output_sop_instance_uid).where(
-            instance.c.study == row.id,
-            instance.c.generation != row.generation,
-            instance.c.released,
-        )
-    ).scalars()
-    facts = [facts_of(one) for one in members]
-    this = _generation(transaction, row.id, row.generation)
-    return check_study(
-        facts,
-        set(released),
-        replace(
-            this, patient_id=facts[0].patient_id, study_instance_uid=facts[0].study_instance_uid
-        ),
-        _generation_before(transaction, row),
-        out,
-    )
-
-
-def _generation(transaction: Transaction, study_id: str, number: int) -> Generation:
-    columns = generation.c
-    query = select(
-        columns.patient_id, columns.study_instance_uid, columns.profile_digest,
-        columns.key_fingerprint, columns.domain,
-    ).where(columns.study == study_id, columns.number == number)  # fmt: skip
-    return Generation(*transaction.conn.execute(query).one())
-
-
-def _generation_before(transaction: Transaction, row: AnyRow) -> Generation | None:
-    """Give what went out last; None for the first, and where all of it is made anew."""
-    number = last_released(transaction.conn, row.id)
-    if not number or row.all_generations:
-        return None
-    return _generation(transaction, row.id, number)
-
-
-def _write_study_findings(
-    transaction: Transaction, row: AnyRow, findings: tuple[Finding, ...]
-) -> None:
-    """Replace the findings about the study as a whole by these."""
-    transaction.conn.execute(
-        delete(finding).where(
-            finding.c.study == row.id,
-            finding.c.generation == row.generation,
-            finding.c.instance.is_(None),
-        )
-    )
-    for one in findings:
-        transaction.conn.execute(
-            insert(finding).values(
-                study=row.id,
-                generation=row.generation,
-                instance=None,
-                check=one.check,
-                severity=one.severity,
-                path=one.path,
-                explanation=one.explanation,
-            )
-        )
-
-
-def _findings_that_hold(transaction: Transaction, row: AnyRow) -> list[str]:
-    """Give the kinds of findings that hold, of instances that would go out and of the study."""
-    columns = finding.c
-    query = (
-        select(columns.severity, columns.check)
-        .outerjoin(instance, instance.c.id == columns.instance)
-        .where(
-            columns.study == row.id,
-            columns.generation == row.generation,
-            columns.severity.in_(HOLDING),
-            columns.instance.is_(None) | (instance.c.state == InstanceState.DEIDENTIFIED),
-        )
-        .distinct()
-    )
-    return [f"{severity}: {check}" for severity, check in transaction.conn.execute(query)]
 
 
 def _nothing_new(transaction: Transaction, row: AnyRow) -> None:
