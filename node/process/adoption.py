@@ -21,10 +21,12 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node import disk
 from node.inbox.header import Unreadable, read_header
 from node.inbox.tables import association, instance
-from node.process.joining import Arrived, StudiesOfBatch
+from node.process.joining import Arrived, StudiesOfBatch, random_id
 from node.process.workplace import Transaction, Workplace
 
 BATCH = 500
+#: So many letters has the id of an association, as receive makes it.
+_ASSOCIATION_LETTERS = 10
 log = structlog.get_logger()
 
 
@@ -48,12 +50,6 @@ def adopt(place: Workplace, since: float) -> int:
             transaction.log("instances_adopted", instances=len(fresh), bytes=size)
     _move_files(place, known)
     return len(names)
-
-
-def arrived_count(arrived: Path) -> int:
-    """Count the durable files that have no row yet, or have one and wait to be moved."""
-    with os.scandir(arrived) as entries:
-        return sum(1 for entry in entries if _is_instance(entry.name))
 
 
 def _arrived_names(arrived: Path) -> list[str]:
@@ -143,7 +139,9 @@ def _move(source: Path, target: Path) -> None:
         if source.samefile(target):
             source.unlink()
             return
-        # Two files of one name of ours: somebody copied. Nothing is overwritten, nothing stops.
-        aside = source.with_name(f"{source.name}.taken")
-        source.rename(aside)
-        log.warning("storage_failed", instance=source.stem, reason="its name is taken: put aside")
+        # Two files of one name of ours: somebody copied. Nothing is overwritten, nothing stops:
+        # under a name of its own it is the next pass's, like any other arrival.
+        fresh = f"{random_id(_ASSOCIATION_LETTERS)}-000001"
+        disk.rename_noreplace(source, source.with_name(f"{fresh}.dcm"))
+        reason = f"its name is taken: it is {fresh} now"
+        log.warning("storage_failed", instance=source.stem, reason=reason)

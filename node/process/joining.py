@@ -21,7 +21,12 @@ from node.inbox.tables import generation, instance, study
 from node.process.receipts import redelivery_asked_at
 from node.process.workplace import Transaction, Workplace
 
-_STUDY_ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
+
+
+def random_id(letters: int) -> str:
+    """Make an id of ours that nobody has used before."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(letters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,7 @@ class StudiesOfBatch:
         uid: str | None,
         state: StudyState,
     ) -> str:
-        study_id = "".join(secrets.choice(_STUDY_ID_LETTERS) for _ in range(8))
+        study_id = random_id(8)
         arrived = self._steady(one.arrived_at)
         self._tx.conn.execute(
             insert(study).values(

@@ -15,7 +15,7 @@ from node.inbox.states import StudyState
 from node.inbox.tables import study as study_table
 from node.outbox.manifest import read_manifest
 from node.process import adoption, release
-from tests.factories import make_instance
+from tests.factories import instance_uid, make_instance
 from tests.process.conftest import Door, put_arrived
 
 
@@ -44,14 +44,22 @@ def test_a_file_with_a_row_that_was_not_moved_yet_is_only_moved(
 
 
 def test_a_name_that_is_taken_is_never_overwritten(door: Door) -> None:
-    """Of two files of one name, which only a copy by hand can make, the later is put aside."""
+    """Of two files of one name, which only a copy by hand can make, the later gets another."""
     (name,) = door.arrive(make_instance(instance=1))
     door.tick()
     put_arrived(door.inbox, name, make_instance(instance=2))
     before = (door.inbox.studies / door.study().study / f"{name}.dcm").read_bytes()
     door.tick()
     assert (door.inbox.studies / door.study().study / f"{name}.dcm").read_bytes() == before
-    assert [path.name for path in door.inbox.arrived.iterdir()] == [f"{name}.dcm.taken"]
+    assert door.conservation()["received"] == 2
+    door.tick()
+    assert list(door.inbox.arrived.iterdir()) == []
+    put_arrived(door.inbox, name, make_instance(instance=3))
+    door.tick(2)
+    assert (door.study().received, len(door.instances())) == (3, 3)
+    assert {row.sop_instance_uid for row in door.instances().values()} == {
+        instance_uid(1, 1, 1, number) for number in (1, 2, 3)
+    }
 
 
 def test_a_release_without_its_row_is_recorded_and_not_made_again(
