@@ -99,6 +99,8 @@ def _frames(instance: Instance, codec: Codec, fragments: Fragments) -> list[Fram
         grouped[-1].append(piece)
     frames: list[Frame] = []
     for group in grouped:
+        if sum(length for _, length in group) > _LARGEST_REWRITE:
+            raise Quarantined("a compressed frame is larger than we hold in memory")
         stream = b"".join(instance.source.read(*piece) for piece in group)
         stripped = codestream.strip(codec, stream)
         unchanged = stream.startswith(stripped) and not stream[len(stripped) :].strip(b"\0\xff")

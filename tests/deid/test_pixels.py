@@ -182,6 +182,15 @@ def test_a_frame_in_several_fragments_is_one_frame(tmp_path: Path) -> None:
     assert (output.pixel_array == jpeg_file("JPEG2000.dcm").pixel_array).all()
 
 
+def test_a_frame_that_is_too_large_to_look_into_is_quarantined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One frame is held in memory, and no more than a bound."""
+    monkeypatch.setattr("node.deid.pixeldata._LARGEST_REWRITE", 1000)
+    with pytest.raises(Quarantined):
+        kit.run(tmp_path, jpeg_file("JPEG2000.dcm"), kit.recipe(tmp_path))
+
+
 def test_a_table_of_offsets_that_says_something_else_is_emptied(tmp_path: Path) -> None:
     """A basic offset table holds offsets of fragments, or nothing."""
     dataset = jpeg_file("MR_small_RLE.dcm")
