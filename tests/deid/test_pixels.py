@@ -186,7 +186,7 @@ def test_a_frame_that_is_too_large_to_look_into_is_quarantined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One frame is held in memory, and no more than a bound."""
-    monkeypatch.setattr("node.deid.pixeldata._LARGEST_REWRITE", 1000)
+    monkeypatch.setattr("node.deid.pixeldata._LARGEST_REWRITE", 100)
     with pytest.raises(Quarantined):
         kit.run(tmp_path, jpeg_file("JPEG2000.dcm"), kit.recipe(tmp_path))
 
