@@ -82,6 +82,7 @@ INSTANCE_TRANSITIONS: frozenset[tuple[InstanceState, InstanceState]] = frozenset
         (_I.DEIDENTIFIED, _I.REJECTED),
         (_I.EXCLUDED, _I.RECEIVED),  # a person's `requeue`
         (_I.QUARANTINED, _I.RECEIVED),  # a person's `requeue`
+        (_I.QUARANTINED, _I.EXCLUDED),  # a person
     }
 )
 

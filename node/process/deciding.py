@@ -32,6 +32,9 @@ from node.validate import HOLDING
 
 _HELD, _RECEIVING, _RELEASED = StudyState.HELD, StudyState.RECEIVING, StudyState.RELEASED
 
+#: What a person may leave out: what is not out. In a released study that is what is in quarantine.
+_EXCLUDABLE = (InstanceState.RECEIVED, InstanceState.DEIDENTIFIED, InstanceState.QUARANTINED)
+
 
 def apply_decisions(place: Workplace) -> int:
     """Apply the decisions that wait, oldest first, and return how many there were."""
@@ -93,9 +96,10 @@ def _apply(place: Workplace, transaction: Transaction, decision: Decision) -> No
         case DecisionKind.REQUEUE:
             _requeue(transaction, row, decision)
         case DecisionKind.EXCLUDE:
-            _require(row, _HELD)
+            _require(row, _HELD, _RELEASED)
             _exclude(transaction, row, decision)
-            _go_on(transaction, row)
+            if row.state == _HELD:
+                _go_on(transaction, row)
         case DecisionKind.RELEASE:
             _require(row, _HELD)
             _release(transaction, row, decision)
@@ -144,7 +148,7 @@ def _leave_out(transaction: Transaction, *which: Any, reason: str) -> int:
         .where(
             *which,
             ~instance.c.released,
-            instance.c.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
+            instance.c.state.in_(_EXCLUDABLE),
         )
         .values(state=InstanceState.EXCLUDED, reason=reason, waits_for=None)
     )

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select, update
 
+from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import StudyState
 from node.inbox.tables import generation, instance, study
@@ -18,7 +20,7 @@ from node.outbox.manifest import FILE_NAME
 from node.process.receipts import is_settled
 from node.process.rejecting import reject
 from node.process.staging import release_name, staging_folder
-from node.process.workplace import Workplace
+from node.process.workplace import Workplace, log
 
 DAY = 86400.0
 #: So many studies or releases are purged in one pass, so that no tick takes long.
@@ -35,12 +37,13 @@ def keep_times(place: Workplace) -> None:
 def purge_originals(place: Workplace) -> None:
     """Remove the originals of rejected studies at once, of released ones after their time.
 
-    Whatever has no outcome yet keeps the originals of its study.
+    Whatever has no outcome yet keeps the originals of its study, and so does what is in quarantine
+    until a person excludes it or `held_max_days` are over: the original is all there is of it.
     """
     due = _studies(place, StudyState.REJECTED, 0.0)[:AT_ONCE]
     if days := place.config.retention.originals_days:
         old = _studies(place, StudyState.RELEASED, days * DAY)
-        idle = (row for row in old if not row.waiting and not row.deidentified)
+        idle = (row for row in old if _is_decided(place, row))
         due += [row for row in idle if _all_settled(place, row.id)][: AT_ONCE - len(due)]
     for row in due:
         with place.transaction() as transaction:
@@ -61,10 +64,17 @@ def purge_originals(place: Workplace) -> None:
                 )
             )
             transaction.tell("originals_purged", row.id, instances=row.received)
-        shutil.rmtree(place.inbox.studies / row.id, ignore_errors=True)
+        _remove(place.inbox.studies / row.id, row.id)
         # What was held in staging went with the rejection.
         staged = staging_folder(place.outbox, row.id, row.generation)
-        shutil.rmtree(staged, ignore_errors=True)
+        _remove(staged, row.id)
+
+
+def _is_decided(place: Workplace, row: AnyRow) -> bool:
+    if row.waiting or row.deidentified:
+        return False
+    longest = place.config.retention.held_max_days * DAY
+    return not row.quarantined or 0 < longest <= place.clock.now() - row.state_since
 
 
 def finish_purging(place: Workplace) -> None:
@@ -73,7 +83,7 @@ def finish_purging(place: Workplace) -> None:
         names = {path.name for path in place.inbox.studies.iterdir()}
         purged = conn.execute(select(study.c.id).where(study.c.purged_at.is_not(None))).scalars()
         for name in names.intersection(purged):
-            shutil.rmtree(place.inbox.studies / name)
+            _remove(place.inbox.studies / name, name)
         purged_releases = conn.execute(
             select(generation).where(generation.c.purged_at.is_not(None))
         ).all()
@@ -146,6 +156,16 @@ def _all_settled(place: Workplace, study_id: str) -> bool:
     with place.index.connect() as conn:
         released: Sequence[AnyRow] = conn.execute(query).all()
     return all(is_settled(place.outbox, row) for row in released)
+
+
+def _remove(folder: Path, study_id: str) -> None:
+    """Remove a folder; what cannot be removed is told, and tried again at the next start."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        log.error("storage_failed", study=study_id, **observe.exception_facts(error))
 
 
 def _empty_release(place: Workplace, row: AnyRow) -> None:

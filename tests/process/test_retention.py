@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from node.inbox.tables import instance as instance_table
 from node.inbox.tables import study as study_table
 from node.outbox import decisions as delivery_decisions
 from node.outbox.receipts import Receipt, write_receipt
-from node.process import housekeeping
+from node.process import housekeeping, retention
 from node.process.audit import Audit, check_next_study, check_totals
 from node.process.retention import finish_purging, keep_times
 from tests.factories import identifiers, make_instance
@@ -123,6 +126,56 @@ def test_an_original_without_an_outcome_is_never_purged(door: Door) -> None:
         )
     door.tick(seconds=31 * DAY)
     assert len(originals(door)) == 2
+
+
+def test_what_is_in_quarantine_is_kept_until_a_person_excludes_it(door: Door) -> None:
+    """An original that could not be treated does not vanish because the rest went out."""
+    (stuck, _good) = door.arrive(described("quarantine", instance=1), make_instance(instance=2))
+    door.settle()
+    receipt(door)
+    door.tick(seconds=31 * DAY)
+    assert (door.study().state, len(originals(door))) == ("RELEASED", 2)
+    door.decide("exclude", door.study().study, instance=stuck)
+    door.tick()
+    assert (door.states()[stuck], originals(door), len(door.releases())) == ("EXCLUDED", [], 1)
+
+
+def test_what_is_in_quarantine_goes_when_nothing_is_held_longer(
+    make_door: Callable[..., Door],
+) -> None:
+    """`held_max_days` ends this, too."""
+    completion = {"quiet_seconds": 10, "max_seconds": 1000}
+    door = make_door(retention={"held_max_days": 60}, completion=completion)
+    door.arrive(described("quarantine", instance=1), make_instance(instance=2))
+    door.settle()
+    receipt(door)
+    door.tick(seconds=59 * DAY)
+    assert len(originals(door)) == 2
+    door.tick(seconds=2 * DAY)
+    assert originals(door) == []
+
+
+def test_originals_that_cannot_be_removed_are_told_and_stop_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHI that stays on disk is an error in the log, and the next start tries again."""
+    real = shutil.rmtree
+
+    def refuse(*_arguments: object, **_keywords: object) -> None:
+        raise PermissionError
+
+    door.arrive(described("leak"))
+    door.settle()
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(retention, "log", structlog.get_logger())  # none that is bound already
+    door.decide("reject", door.study().study)
+    with capture_logs() as said:
+        door.tick(2)
+    assert len(originals(door)) == 1
+    assert "storage_failed" in [one["event"] for one in said]
+    monkeypatch.setattr(shutil, "rmtree", real)
+    finish_purging(door.place)
+    assert originals(door) == []
 
 
 @pytest.mark.parametrize("heard", [True, False])
