@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from node import disk
 from node.inbox.tables import instance
 from node.outbox.chain import check_chain
-from node.outbox.manifest import ReleasedInstance, read_manifest
+from node.outbox.manifest import ReleasedInstance, read_manifest, sign
 from node.process import release
 from tests.factories import make_instance
 from tests.process.conftest import Door
@@ -92,7 +93,11 @@ def test_a_number_that_lies_in_the_releases_is_not_taken_again(door: Door) -> No
     door.arrive(make_instance(instance=1))
     door.settle()
     study = door.study().study
+    key = door.place.signing_key
+    first = read_manifest(door.outbox.releases / f"{study}-g1", key.public_key())
     (door.outbox.releases / f"{study}-g2").mkdir()
+    forgotten = sign(replace(first, generation=2, sequence=2, instances=()), key)
+    (door.outbox.releases / f"{study}-g2" / "manifest.json").write_bytes(forgotten)
     door.arrive(make_instance(instance=2), association="b000000000")
     door.settle()
     assert door.releases() == [f"{study}-g{number}" for number in (1, 2, 3)]
