@@ -28,6 +28,12 @@ TRIES = 3
 _OPEN = frozenset({InstanceState.PENDING, InstanceState.INTENDED})
 log = structlog.get_logger()
 
+#: The last line of defence of "never in two versions"; `process` holds such studies before.
+_TWO_VERSIONS = (
+    "this destination has, or may have, another version of one of these instances, and none is "
+    "ever sent in two versions: abandon this delivery"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -85,6 +91,9 @@ def take_turn(
         entries = {entry.file: entry for entry in manifest.instances}
         if any(row.file not in entries for row in todo):
             refuse(connection, delivery, now, "the manifest does not list what is to be sent")
+            continue
+        if instances.another_version_is_out(connection, destination.name, todo, delivery.id):
+            refuse(connection, delivery, now, _TWO_VERSIONS)
             continue
         ledger.move(connection, delivery.id, delivery.state, DeliveryState.SENDING, now)
         before = instances.intended_before(

@@ -75,6 +75,33 @@ def intended_before(
     return frozenset(found)
 
 
+def another_version_is_out(
+    connection: sa.Connection, to: str, rows: Sequence[DeliveryInstance], number: int
+) -> bool:
+    """Tell whether a destination was sent a file of one of these names with other bytes before.
+
+    The same name is the same new SOP Instance UID. What the destination refused is not there.
+    """
+    table = delivery_instance
+    query = (
+        sa.select(table.c.file, table.c.sha256)
+        .join(delivery, delivery.c.id == table.c.delivery)
+        .where(
+            delivery.c.destination == to,
+            delivery.c.id != number,
+            table.c.intents > 0,
+            table.c.state != InstanceState.REFUSED,
+        )
+    )
+    digests = {row.file: row.sha256 for row in rows}
+    names = list(digests)
+    return any(
+        digests[found.file] != found.sha256
+        for start in range(0, len(names), 500)
+        for found in connection.execute(query.where(table.c.file.in_(names[start : start + 500])))
+    )
+
+
 def add(
     connection: sa.Connection,
     number: int,

@@ -62,7 +62,7 @@ delivery_instance = sa.Table(
     "delivery_instance",
     metadata,
     sa.Column("delivery", sa.Integer, sa.ForeignKey("delivery.id"), primary_key=True),
-    sa.Column("file", sa.Text, primary_key=True),
+    sa.Column("file", sa.Text, primary_key=True, index=True),
     sa.Column("sha256", sa.Text, nullable=False, index=True),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("intents", sa.Integer, nullable=False, server_default="0"),

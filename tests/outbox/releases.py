@@ -37,16 +37,20 @@ def make_release(
     syntax: UID = ExplicitVRLittleEndian,
     modality: str = "CT",
     rows: int = 16,
+    series: int = 0,
 ) -> Manifest:
-    """Make a signed release of small synthetic images and give its manifest."""
+    """Make a signed release of small synthetic images and give its manifest.
+
+    A generation is a series of its own unless `series` says otherwise.
+    """
     name = f"study{study:03d}-g{generation}"
     folder = outbox.staging / name
     folder.mkdir(parents=True)
     entries = []
     for number in range(1, instances + 1):
         image = make_instance(
-            patient=study, series=generation, instance=number, modality=modality, rows=rows,
-            syntax=syntax,
+            patient=study, series=series or generation, instance=number, modality=modality,
+            rows=rows, syntax=syntax,
         )  # fmt: skip
         if syntax.is_encapsulated:  # its bytes are no such image, and nobody here decodes it
             image.PixelData = encapsulate([image.PixelData])
