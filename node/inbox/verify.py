@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -49,12 +50,11 @@ def verify_inbox(inbox: Inbox, conn: Connection, deep: bool = True) -> Iterator[
     yield from _check_decisions(inbox, conn)
 
 
-def counted_rows(conn: Connection) -> dict[str, dict[str, int]]:
-    """Count the instances of each study, the slow way."""
+def counted_rows(conn: Connection, *which: Any) -> dict[str, dict[str, int]]:
+    """Count the instances of each study, or of those that conditions name, the slow way."""
     counted: dict[str, dict[str, int]] = {}
-    query = select(instance.c.study, instance.c.state, instance.c.released, func.count()).group_by(
-        instance.c.study, instance.c.state, instance.c.released
-    )
+    columns = (instance.c.study, instance.c.state, instance.c.released)
+    query = select(*columns, func.count()).where(*which).group_by(*columns)
     for study_id, state, released, count in conn.execute(query):
         counts = counted.setdefault(study_id, dict.fromkeys(COUNTS, 0))
         counts[_COUNTED.get(state, "released" if released else "deidentified")] += count

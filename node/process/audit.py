@@ -7,17 +7,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from node.inbox.states import InstanceState
 from node.inbox.tables import COUNTS, instance, study, total
+from node.inbox.verify import counted_rows
 from node.process.workplace import Workplace, log
-
-_COUNTED = {
-    InstanceState.RECEIVED: "waiting",
-    InstanceState.EXCLUDED: "excluded",
-    InstanceState.QUARANTINED: "quarantined",
-    InstanceState.DUPLICATE: "duplicate",
-    InstanceState.REJECTED: "rejected",
-}
 
 
 @dataclass(slots=True)
@@ -50,23 +42,21 @@ def check_next_study(place: Workplace, audit: Audit) -> bool:
             audit.last = ""
             return True
         audit.last = row.id
-        counted = dict.fromkeys(COUNTS, 0)
-        query = (
-            select(instance.c.state, instance.c.released, func.count())
-            .where(instance.c.study == row.id)
-            .group_by(instance.c.state, instance.c.released)
-        )
+        counted = counted_rows(conn, instance.c.study == row.id)
         kept = conn.execute(
             select(func.count()).where(instance.c.study == row.id, ~instance.c.purged)
         ).scalar_one()
-        for state, released, count in conn.execute(query):
-            name = _COUNTED.get(state, "released" if released else "deidentified")
-            counted[name] += count
-            counted["received"] += count
+    nothing = dict.fromkeys(COUNTS, 0)
     shown = {name: row._mapping[name] for name in COUNTS}  # noqa: SLF001 -- SQLAlchemy's public name
     folder = place.inbox.studies / row.id
     files = sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
-    return _tell(audit, row.id, shown == counted and files == kept, files=files, rows=kept)
+    return _tell(
+        audit,
+        row.id,
+        shown == counted.get(row.id, nothing) and files == kept,
+        files=files,
+        rows=kept,
+    )
 
 
 def _tell(audit: Audit, which: str, sound: bool, **facts: Any) -> bool:

@@ -10,11 +10,14 @@ from pathlib import Path
 import port_for
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import update
 
 from node import audit
 from node.cli import deid_node
 from node.disk import lock_file
+from node.inbox.index import open_index
 from node.inbox.layout import Inbox
+from node.inbox.tables import generation
 from node.outbox.layout import Outbox
 from node.profile.key import create_key
 from tests.cli.conftest import Node
@@ -37,6 +40,10 @@ def _sound(node: MakeNode) -> Node:
             (inbox.studies / study_id(number) / f"assoc{number:05d}-{i + 1:06d}.dcm").write_bytes(
                 bytes(1000)
             )
+    index = open_index(inbox.database)
+    with index.begin() as conn:  # the releases here are of studies that the index does not know
+        conn.execute(update(generation).values(released_at=None))
+    index.dispose()
     outbox, key = releases.make_outbox(made.config.node.data_dir)
     for number in (1, 2):
         releases.make_release(outbox, key, study=number)
@@ -119,6 +126,8 @@ def test_repair_gives_a_file_its_row_again(sound: Node) -> None:
     """And holds its study, whose outcome nobody knows any more; audited."""
     sound.config.keys_dir.mkdir(parents=True, exist_ok=True)
     create_key(sound.config.keys_dir / "pseudonym.key")
+    for release in Outbox(sound.config.outbox_dir).releases.iterdir():
+        shutil.rmtree(release)  # these were made with another key, which the repair would refuse
     lost = Inbox(sound.config.inbox_dir).studies / "lost0000" / "stranger00-000001.dcm"
     write_instance(lost, make_instance(patient=7))
     done = sound.cli("verify", "--repair")
