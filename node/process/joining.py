@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import insert, select, update
 
 from node.inbox.header import Header, Unreadable
 from node.inbox.originals import dataset_digest, original
@@ -121,7 +121,9 @@ class StudiesOfBatch:
                     & (generation.c.number == columns.generation),
                     isouter=True,
                 )
-                .where(tuple_(columns.study, columns.sop_digest).in_(keys))
+                # Not as pairs: for those SQLite would scan the whole table.
+                .where(columns.study.in_({pair[0] for pair in keys}))
+                .where(columns.sop_digest.in_({pair[1] for pair in keys}))
                 .where(columns.state.not_in((InstanceState.DUPLICATE, InstanceState.REJECTED)))
                 .order_by(columns.arrived_at, columns.id)
             )
@@ -140,7 +142,8 @@ class StudiesOfBatch:
         columns = instance.c
         query = (
             select(columns.study, columns.series_digest, columns.series)
-            .where(tuple_(columns.study, columns.series_digest).in_(keys))
+            .where(columns.study.in_({pair[0] for pair in keys}))
+            .where(columns.series_digest.in_({pair[1] for pair in keys}))
             .distinct()
         )
         for study_id, digest, number in self._tx.conn.execute(query):
