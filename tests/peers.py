@@ -11,8 +11,10 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.presentation import build_context
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from node.upper_layer import Proposal, RequestedAssociation, open_association
 
 
 @dataclass
@@ -62,22 +64,33 @@ def research_pacs(folder: Path, port: int = 0) -> Iterator[ResearchPacs]:
 
 
 def send(
-    datasets: Iterable[Dataset],
-    port: int,
-    calling: str = "CT1",
-    called: str = "DEIDNODE",
-    timeout: float = 60,
+    datasets: Iterable[Dataset], port: int, calling: str = "CT1", called: str = "DEIDNODE"
 ) -> list[int]:
-    """Send instances on one association and give each one's C-STORE status."""
+    """Send instances on one association and give each one's C-STORE status.
+
+    Not by pynetdicom's `send_c_store`, which now and then loses an answer on a busy machine;
+    tests/acceptance/test_real_peers.py lets DCMTK send.
+    """
     instances = list(datasets)
-    entity = AE(ae_title=calling)
-    entity.dimse_timeout = entity.acse_timeout = entity.network_timeout = timeout
-    pairs = {(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in instances}
-    entity.requested_contexts = [build_context(sop_class, ts) for sop_class, ts in sorted(pairs)]
-    association = entity.associate("127.0.0.1", port, ae_title=called)
-    if not association.is_established:
-        raise ConnectionError("the node did not accept the association")
-    try:
-        return [int(association.send_c_store(dataset).get("Status", -1)) for dataset in instances]
-    finally:
-        association.release()
+    pairs = sorted({(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in instances})
+    proposals = [
+        Proposal(2 * number + 1, sop_class, (syntax,))
+        for number, (sop_class, syntax) in enumerate(pairs)
+    ]
+    with open_association("127.0.0.1", port, calling, called, proposals) as association:
+        return [_store(association, n, dataset) for n, dataset in enumerate(instances, start=1)]
+
+
+def _store(association: RequestedAssociation, number: int, dataset: Dataset) -> int:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    encoded = encode(dataset, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+    assert encoded is not None
+    (context,) = (
+        context
+        for context in association.contexts.values()
+        if (context.abstract_syntax, context.transfer_syntax) == (dataset.SOPClassUID, syntax)
+    )
+    return association.send_store(
+        context.context_id, number, dataset.SOPClassUID, dataset.SOPInstanceUID,
+        [encoded], len(encoded),
+    )  # fmt: skip

@@ -7,10 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydicom.uid import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import AE, evt
+from pynetdicom.dsutils import encode
 
 from node.demo.patients import Study
+from node.upper_layer import Proposal, RequestedAssociation, UpperLayerError, open_association
 
 STORAGE = (CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage)
 #: PS3.4 A.4: the SOP Class of C-ECHO.
@@ -60,14 +68,11 @@ def research_pacs(folder: Path, port: int) -> Iterator[None]:
 
 def answers_echo(port: int) -> bool:
     """Tell whether the node answers C-ECHO."""
-    entity = AE(ae_title="CT1")
-    entity.add_requested_context(VERIFICATION)
-    association = entity.associate("127.0.0.1", port, ae_title="DEIDNODE")
-    if not association.is_established:
+    try:
+        with _associate(port, VERIFICATION) as association:
+            return association.echo() == SUCCESS
+    except UpperLayerError:
         return False
-    status = association.send_c_echo()
-    association.release()
-    return bool(status.get("Status") == SUCCESS)
 
 
 def send_study(study: Study, port: int, sent: Callable[[], None]) -> None:
@@ -78,17 +83,31 @@ def send_study(study: Study, port: int, sent: Callable[[], None]) -> None:
     ModalityFailed
         When the node does not take an instance.
     """
-    entity = AE(ae_title="CT1")
-    for sop_class in STORAGE:
-        entity.add_requested_context(sop_class)
-    association = entity.associate("127.0.0.1", port, ae_title="DEIDNODE")
-    if not association.is_established:
-        raise ModalityFailed(f"{study.title}: no association")
     try:
-        for instance in study.instances:
-            status = association.send_c_store(instance)
-            if status.get("Status") != SUCCESS:
-                raise ModalityFailed(f"{study.title}: status {status.get('Status', 'none')}")
-            sent()
-    finally:
-        association.release()
+        with _associate(port, *STORAGE) as association:
+            for number, instance in enumerate(study.instances, start=1):
+                status = _store(association, number, instance)
+                if status != SUCCESS:
+                    raise ModalityFailed(f"{study.title}: status {status:04X}")
+                sent()
+    except UpperLayerError as error:
+        raise ModalityFailed(f"{study.title}: {error}") from None
+
+
+def _associate(port: int, *sop_classes: str) -> RequestedAssociation:
+    proposals = [
+        Proposal(2 * number + 1, sop_class, (ExplicitVRLittleEndian,))
+        for number, sop_class in enumerate(sop_classes)
+    ]
+    return open_association("127.0.0.1", port, "CT1", "DEIDNODE", proposals)
+
+
+def _store(association: RequestedAssociation, number: int, instance: Dataset) -> int:
+    encoded = encode(instance, is_implicit_vr=False, is_little_endian=True)
+    if encoded is None:
+        raise ModalityFailed("an instance of the demo cannot be encoded")
+    context = association.accepted_context(instance.SOPClassUID)
+    return association.send_store(
+        context.context_id, number, instance.SOPClassUID, instance.SOPInstanceUID,
+        [encoded], len(encoded),
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 import port_for
 import pytest
 
+from node.upper_layer import AssociationRejected
 from tests.acceptance.running_node import COMMAND, running_node, write_config
 from tests.factories import make_instance
 from tests.peers import research_pacs, send
@@ -77,7 +78,7 @@ def test_a_called_ae_title_that_is_not_ours_is_rejected_where_required(tmp_path:
         research_pacs(tmp_path / "pacs") as pacs,
         running_node(tmp_path, pacs.port, changed=required) as node,
     ):
-        with pytest.raises(ConnectionError):
+        with pytest.raises(AssociationRejected):
             send([make_instance()], node.port, called="STRANGER")
         assert node.events("association_rejected")
         assert send([make_instance()], node.port) == [0x0000]
