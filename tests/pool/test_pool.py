@@ -101,7 +101,8 @@ def test_a_jobs_process_is_held_in(pool: Pool) -> None:
     assert around["core"] == (0, 0)
     assert LIMITS.memory_bytes < around["memory"] < LIMITS.memory_bytes + 4 * 1024**3
     assert around["network"] == "closed"
-    assert around["parent"] == "deid-forkserver"
+    # pytest's process has one fork server, and forward's tests may have been the first to name it.
+    assert around["parent"] in ("deid-forkserver", "deid-sendserver")
 
 
 def test_the_fork_server_may_be_killed(pool: Pool) -> None:
