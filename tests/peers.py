@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from node.upper_layer import Proposal, RequestedAssociation, open_association
+from node.upper_layer import (
+    Deadlines,
+    Proposal,
+    RequestedAssociation,
+    UpperLayerError,
+    open_association,
+)
 
 
 @dataclass
@@ -64,12 +70,16 @@ def research_pacs(folder: Path, port: int = 0) -> Iterator[ResearchPacs]:
 
 
 def send(
-    datasets: Iterable[Dataset], port: int, calling: str = "CT1", called: str = "DEIDNODE"
+    datasets: Iterable[Dataset],
+    port: int,
+    calling: str = "CT1",
+    called: str = "DEIDNODE",
+    timeout: float = 60,
 ) -> list[int]:
-    """Send instances on one association and give each one's C-STORE status.
+    """Send instances on one association and give each one's C-STORE status, -1 for no answer.
 
     Not by pynetdicom's `send_c_store`, which now and then loses an answer on a busy machine;
-    tests/acceptance/test_real_peers.py lets DCMTK send.
+    tests/acceptance/test_real_peers.py lets DCMTK send. Raises UpperLayerError without association.
     """
     instances = list(datasets)
     pairs = sorted({(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in instances})
@@ -77,8 +87,15 @@ def send(
         Proposal(2 * number + 1, sop_class, (syntax,))
         for number, (sop_class, syntax) in enumerate(pairs)
     ]
-    with open_association("127.0.0.1", port, calling, called, proposals) as association:
-        return [_store(association, n, dataset) for n, dataset in enumerate(instances, start=1)]
+    deadlines = Deadlines(associate=timeout, answer=timeout, write=timeout, release=timeout)
+    statuses = [-1] * len(instances)
+    with (
+        open_association("127.0.0.1", port, calling, called, proposals, deadlines) as association,
+        suppress(UpperLayerError),
+    ):
+        for number, dataset in enumerate(instances):
+            statuses[number] = _store(association, number + 1, dataset)
+    return statuses
 
 
 def _store(association: RequestedAssociation, number: int, dataset: Dataset) -> int:

@@ -25,6 +25,7 @@ from node.inbox.verify import verify_inbox
 from node.outbox.chain import check_chain
 from node.outbox.layout import Outbox
 from node.outbox.signing import load_public_key
+from node.upper_layer import UpperLayerError
 from tests.factories import identifiers
 from tests.peers import ResearchPacs, research_pacs, send
 
@@ -116,7 +117,7 @@ class CrashNode:
         deadline = time.monotonic() + PATIENCE
         while left:
             assert time.monotonic() < deadline, f"not acknowledged\n{self.log()}"
-            with suppress(OSError, ValueError, RuntimeError):
+            with suppress(OSError, UpperLayerError):
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 statuses = send(left, self.port, timeout=ANSWER_SECONDS)
                 self.acknowledged |= {

@@ -8,9 +8,11 @@ from pathlib import Path
 import port_for
 import pytest
 import trustme
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.presentation import build_context
 
 from tests.factories import make_instance, write_instance
-from tests.peers import send as send_by_pynetdicom
 from tests.receive.receiving import receiving, wait_until
 
 pytestmark = pytest.mark.peer
@@ -25,6 +27,19 @@ def study(tmp_path: Path) -> Path:
         instance = make_instance(instance=number + 1, rows=200)
         write_instance(tmp_path / "study" / f"{number}.dcm", instance)
     return tmp_path / "study"
+
+
+def send_by_pynetdicom(datasets: list[Dataset], port: int) -> list[int]:
+    """Send on one association of stock pynetdicom and give each one's status."""
+    entity = AE(ae_title="CT1")
+    pairs = {(d.SOPClassUID, d.file_meta.TransferSyntaxUID) for d in datasets}
+    entity.requested_contexts = [build_context(sop_class, ts) for sop_class, ts in sorted(pairs)]
+    association = entity.associate("127.0.0.1", port, ae_title="DEIDNODE")
+    assert association.is_established
+    try:
+        return [int(association.send_c_store(dataset).get("Status", -1)) for dataset in datasets]
+    finally:
+        association.release()
 
 
 def run(*command: str | Path) -> None:
