@@ -1,0 +1,53 @@
+"""What the documents say is so: files are there, commands exist, the first route loads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from node.cli import COMMANDS
+from node.config import load_config
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = sorted([README, ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    """Give the code blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_first_real_route_of_the_readme_is_a_right_configuration(tmp_path: Path) -> None:
+    """A newcomer copies it and it works."""
+    (block,) = fenced(README, "toml")
+    path = tmp_path / "node.toml"
+    path.write_text(block, encoding="utf-8")
+    config = load_config(path)
+    assert [route.name for route in config.routes] == ["lung-trial"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    """`deid-node VERB` in a page is a verb of the command line."""
+    named = set(re.findall(r"\bdeid-node ([a-z]+)\b(?!\.)", "\n".join(fenced(page, "sh"))))
+    named |= set(re.findall(r"`deid-node ([a-z]+)", page.read_text(encoding="utf-8")))
+    assert named <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    """Links between pages and to files of the repository."""
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+def test_every_place_on_the_map_is_there() -> None:
+    """ARCHITECTURE.md names no file or folder that is gone."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for place in re.findall(r"`((?:node|tools|bench|docs)/[\w./]*)`", text):
+        assert (ROOT / place).exists(), place
