@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The folders of the identified zone (DESIGN: the only place with PHI).
+    """The folders of the identified zone: the only place with PHI.
 
     An instance's id is `<association id>-<number>`; it is the name of its file in `arrived` and
     later in `studies/<study id>`, so that a file tells by itself how it came.

@@ -1,4 +1,4 @@
-"""Read the status as one plain shape (DESIGN §5), which `--json`, tables and the web page share."""
+"""Read the status as one plain shape, which `--json`, tables and the web page share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CONSERVATION = (
 def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
     """Read everything that an operator asks first; `limit` bounds the studies listed.
 
-    Gives `{roles, workers, conservation, study_counts, studies, destinations}` as DESIGN §5 says;
+    Gives `{roles, workers, conservation, study_counts, studies, destinations}`;
     times are UTC, ISO 8601. Free of PHI.
     """
     alive = roles(config)

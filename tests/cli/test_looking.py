@@ -19,7 +19,7 @@ MakeNode = Callable[[int], Node]
 
 
 def test_status_has_the_shape_that_programs_rely_on(node: MakeNode) -> None:
-    """DESIGN §5's keys, with the numbers of the rows."""
+    """The keys that scripts rely on, with the numbers of the rows."""
     told = node(4).json("status")
     assert told["roles"] == dict.fromkeys(("receive", "process", "forward", "web"), False)
     assert told["workers"] == {"totalWorkers": 0, "activeJobs": 0, "queuedJobs": 1}
