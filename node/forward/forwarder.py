@@ -92,9 +92,13 @@ class Forwarder:
         """Take up what was left by the run before."""
         recovery.recover(self.engine, self.outbox, self.destinations, now)
         self.ledger_was_lost = ledger_was_lost
-        if ledger_was_lost:
-            self._again = decisions.applied(self.outbox.decisions)
         with self.engine.connect() as connection:
+            # Every one where the ledger was lost, also when the start that noticed it was cut off.
+            self._again = [
+                path
+                for path in decisions.applied(self.outbox.decisions)
+                if not deliveries.is_taken(connection, path.name)
+            ]
             self.known = set(deliveries.release_names(connection))
 
     def tick(self, now: float, monotonic: float) -> None:

@@ -20,6 +20,7 @@ from tests.forward.harness import (
     make_world,
     pause,
     resume,
+    tick_for,
     tick_until,
 )
 
@@ -172,6 +173,24 @@ def test_a_lost_ledger_is_rebuilt_from_receipts_and_decisions(tmp_path: Path) ->
         first.release: S.DELIVERED, second.release: S.DELIVERED, third.release: S.ABANDONED,
     }  # fmt: skip
     assert set(pacs.asked) == {entry.sop_instance_uid for entry in second.instances}
+
+
+def test_a_withdrawn_study_stays_withdrawn_when_the_rebuilding_of_its_ledger_is_cut_off(
+    tmp_path: Path,
+) -> None:
+    """The start after that one finds a ledger, and still hears what was decided before."""
+    with running(FaultyPacs()) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port)])
+        made = world.release()
+        decide(world, "withdraw", study=made.study)
+        (decided,) = world.outbox.decisions.glob("*.json")
+        (world.outbox.decisions / "applied").mkdir(exist_ok=True)
+        decided.rename(world.outbox.decisions / "applied" / decided.name)
+        with world.forwarding() as forwarder:
+            tick_until(forwarder, lambda: bool(world.deliveries()))
+            tick_for(forwarder, 0.5)
+        assert world.delivery().state is S.WITHDRAWN
+        assert not pacs.held
 
 
 def test_a_release_whose_manifest_is_not_ours_is_never_sent(tmp_path: Path) -> None:
