@@ -31,6 +31,7 @@ _META_WANTED = frozenset({META_SYNTAX, META_CALLING, META_CALLED})
 
 _MAX_INFLATED = 4 * 1024 * 1024
 _PREFIX = 132  # 128 bytes of preamble and "DICM" (PS3.10 7.1)
+_CODE = re.compile(r"[A-Z0-9_]{1,16}")
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
@@ -124,7 +125,7 @@ def _read(read_at: ReadAt, size: int) -> Header:
         series_instance_uid=_uid(found.get(SERIES, b"")),
         patient_id=patient_id,
         issuer_of_patient_id=issuer,
-        modality=_ascii(found.get(MODALITY, b"")),
+        modality=_code(found.get(MODALITY, b"")),
         specific_character_set=charset,
         calling_ae_title=_ascii(meta.get(META_CALLING, b"")),
         called_ae_title=_ascii(meta.get(META_CALLED, b"")),
@@ -165,6 +166,15 @@ def _uid(value: bytes) -> str:
 
 def _ascii(value: bytes) -> str:
     return value.strip(b"\0 ").decode("ascii", "replace")
+
+
+def _code(value: bytes) -> str:
+    """Give a code string (PS3.5 6.2, CS); what is none could be anything, a name, and is not told.
+
+    Modality goes into logs, status and pages, which hold nothing of the patient.
+    """
+    code = _ascii(value)
+    return code if _CODE.fullmatch(code) else ""
 
 
 def _decoded(value: bytes, charset: str) -> tuple[str, str]:

@@ -105,6 +105,16 @@ def test_every_encoding_says_the_same(tmp_path: Path, syntax: str, undefined: bo
     assert read_header(tmp_path / "a.dcm") == read_header(content) == wanted
 
 
+def test_a_modality_that_is_no_code_is_not_told() -> None:
+    """It goes into logs and pages: a name that stands there must not."""
+    buffer = BytesIO()
+    instance = make_instance()
+    instance.Modality = "MR"
+    instance["Modality"]._value = "Smitherson born 19470319"
+    instance.save_as(buffer, enforce_file_format=True)
+    assert read_header(buffer.getvalue()).modality == ""
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_a_file_of_pydicom_is_read(syntax: UID) -> None:
     """Its File Meta has no AE titles."""
