@@ -47,7 +47,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Store, and answer as PS3.18 10.5.3 says."""
         pacs: DicomWeb = self.server.pacs
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the sender broke off: nothing whole came, nothing is stored
+            self.close_connection = True
+            return
         boundary = self.headers["Content-Type"].rpartition("boundary=")[2].encode()
         content = body.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n--" + boundary + b"--\r\n")
         pacs.tokens.append(self.headers.get("Authorization", ""))
