@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from node import disk
 from node.config import NodeConfig
@@ -109,26 +110,20 @@ def when(seconds: float | None) -> str | None:
     )
 
 
-@contextmanager
-def reading_index(config: NodeConfig) -> Iterator[Connection | None]:
+def reading_index(config: NodeConfig) -> AbstractContextManager[Connection | None]:
     """Read the index in one transaction; None while `process` has not made it."""
-    try:
-        engine = open_index(Inbox(config.inbox_dir).database, readonly=True)
-    except DatabaseNotReady:
-        yield None
-        return
-    try:
-        with engine.connect() as conn:
-            yield conn
-    finally:
-        engine.dispose()
+    return _reading(open_index, Inbox(config.inbox_dir).database)
+
+
+def reading_ledger(config: NodeConfig) -> AbstractContextManager[Connection | None]:
+    """Read the ledger in one transaction; None while `forward` has not made it."""
+    return _reading(open_ledger, Outbox(config.outbox_dir).database)
 
 
 @contextmanager
-def reading_ledger(config: NodeConfig) -> Iterator[Connection | None]:
-    """Read the ledger in one transaction; None while `forward` has not made it."""
+def _reading(opened: Callable[..., Engine], database: Path) -> Iterator[Connection | None]:
     try:
-        engine = open_ledger(Outbox(config.outbox_dir).database, readonly=True)
+        engine = opened(database, readonly=True)
     except DatabaseNotReady:
         yield None
         return
