@@ -2,12 +2,14 @@
 
     make bench-deid ARGS="--peers /path/to/venv/bin/python"
 
-Peers are used where they are: dicognito and dcmanon in the Python that `--peers` names (`pip
-install dicognito dcmanon` into an environment of their own), gdcmanon on the PATH (Debian:
-libgdcm-tools). All contenders are pinned to one core and take turns, so that what else the machine
-does hits each alike; none syncs. Two figures each: files per second as the clock says, and files
-per second of CPU time (user and system), which another process on the core changes less.
-gdcmanon's include its start. What each leaves in the files is not the same.
+"proven" is what a worker does with an instance: de-identify, then validate the finished file from
+disk against its original, SHA-256 included. No peer proves anything. Peers are used where they
+are: dicognito and dcmanon in the Python that `--peers` names (`pip install dicognito dcmanon` into
+an environment of their own), gdcmanon on the PATH (Debian: libgdcm-tools). All contenders are
+pinned to one core and take turns, so that what else the machine does hits each alike; none syncs.
+Two figures each: files per second as the clock says, and files per second of CPU time (user and
+system), which another process on the core changes less. gdcmanon's include its start. What each
+leaves in the files is not the same.
 """
 
 from __future__ import annotations
@@ -39,15 +41,28 @@ for file in files:
     {each}
 print(time.perf_counter() - clock, time.process_time() - cpu)
 """
+_RECIPE = (
+    "from node.deid import deidentify\n"
+    "from node.validate import validate\n"
+    "from node.profile.load import load_profile\n"
+    "from node.profile.recipe import Recipe\n"
+    "recipe = Recipe(load_profile({profile!r}), bytes(32))"
+)
 _ENGINE = _LOOP.format(
-    setup=(
-        "from node.deid import deidentify\n"
-        "from node.profile.load import load_profile\n"
-        "from node.profile.recipe import Recipe\n"
-        "recipe = Recipe(load_profile({profile!r}), bytes(32))"
-    ),
+    setup=_RECIPE,
     first="deidentify(files[0], target / 'first', recipe)",
     each="deidentify(file, target / file.name, recipe)",
+)
+_PROVEN = _LOOP.format(
+    setup=_RECIPE,
+    first=(
+        "deidentify(files[0], target / 'first', recipe)\n"
+        "validate(files[0], target / 'first', recipe)"
+    ),
+    each=(
+        "deidentify(file, target / file.name, recipe); "
+        "assert len(validate(file, target / file.name, recipe).sha256) == 64"
+    ),
 )
 _COPY = _LOOP.format(
     setup="import shutil", first="", each="shutil.copyfile(file, target / file.name)"
@@ -97,8 +112,9 @@ def _contenders(arguments: argparse.Namespace, folder: Path) -> dict[str, list[s
     python = sys.executable
     contenders = {"copy (the floor)": [python, "-c", _COPY]}
     for profile in arguments.profile:
-        program = _ENGINE.replace("{profile!r}", repr(profile))
-        contenders[f"deid-node {profile}"] = [python, "-c", program]
+        for loop, what in ((_ENGINE, ""), (_PROVEN, ", proven")):
+            program = loop.replace("{profile!r}", repr(profile))
+            contenders[f"deid-node {profile}{what}"] = [python, "-c", program]
     if gdcmanon := shutil.which("gdcmanon"):
         certificate = folder / "certificate.pem"
         if not certificate.exists():
@@ -160,11 +176,11 @@ def _run(command: list[str], source: Path, target: Path) -> tuple[float, float]:
 
 def _print(name: str, count: int, figures: dict[str, dict[str, float]]) -> None:
     print(f"\n{name}: {count} files, one core")
-    print(f"{'':20}{'files/s':>10}{'[slowest - fastest s]':>26}{'files/CPU s':>14}")
+    print(f"{'':27}{'files/s':>10}{'[slowest - fastest s]':>26}{'files/CPU s':>14}")
     for contender, row in figures.items():
         spread = f"[{row['slowest_seconds']:.3f} - {row['fastest_seconds']:.3f}]"
         print(
-            f"{contender:20}{row['files_per_second']:>10.1f}{spread:>26}"
+            f"{contender:27}{row['files_per_second']:>10.1f}{spread:>26}"
             f"{row['files_per_cpu_second']:>14.1f}"
         )
 
