@@ -6,7 +6,7 @@ association has room for 128 contexts (PS3.8 9.3.2.2); what needs more goes over
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom.uid import UID
@@ -49,8 +49,20 @@ def group(items: Sequence[Item]) -> list[Group]:
     return groups
 
 
-def refusal(item: Item, result: int) -> str:
-    """Say why an item's context was refused, and name the cure."""
+def refusal(item: Item, proposed: Group, refused: Mapping[int, int]) -> str:
+    """Say why an item's context was refused, and name the cure.
+
+    `refused` is the peer's result (PS3.8 Table 9-18) by context id.
+    """
+    pair = (item.sop_class_uid, item.transfer_syntax_uid)
+    result = next(
+        (
+            refused.get(proposal.context_id, 0)
+            for proposal in proposed.proposals
+            if (proposal.abstract_syntax, proposal.transfer_syntaxes[0]) == pair
+        ),
+        0,
+    )
     sop_class = UID(item.sop_class_uid).name
     syntax = UID(item.transfer_syntax_uid).name
     if result == _TRANSFER_SYNTAXES:

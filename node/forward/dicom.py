@@ -10,15 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from node.config import DicomDestination
-from node.forward.ahead import read_ahead
-from node.forward.batch import Answer, Batch, Ending, Item, Reaction, Report
-from node.forward.contexts import Group, group, refusal
-from node.forward.outcomes import describe, outcome_of
-from node.forward.source import FileAltered, Source
+from node.forward.batch import Batch, Ending, Item, Reaction, Report
+from node.forward.contexts import Group, group
+from node.forward.storing import Storing
 from node.upper_layer import (
     AssociationRejected,
     Deadlines,
@@ -30,7 +27,6 @@ from node.upper_layer import (
     open_association,
 )
 
-_MESSAGE_IDS = 65_536
 _SERVICE_USER = 1
 _CALLING_AE_NOT_RECOGNISED, _CALLED_AE_NOT_RECOGNISED = 3, 7
 #: PS3.8 Table 9-21, source 1: words for the two that an operator meets.
@@ -129,59 +125,15 @@ class _Associations:
             self._end(ending_of(error))
 
     def _send_over(self, association: RequestedAssociation) -> None:
-        contexts = {
-            (context.abstract_syntax, context.transfer_syntax): number
-            for number, context in association.contexts.items()
-        }
-        with closing(read_ahead(self._items())) as openings:
-            for message_id, opening in enumerate(openings, start=1):
-                if self._is_over():
-                    opening.forget()
-                    return
-                item = opening.item
-                number = contexts.get((item.sop_class_uid, item.transfer_syntax_uid))
-                if number is None:
-                    opening.forget()
-                    text = refusal(item, _result(self.group, association, item))
-                    self.report.answered(Answer(item.number, Reaction.REFUSE, text))
-                    continue
-                try:
-                    with opening as source:
-                        self._store(association, number, message_id % _MESSAGE_IDS, source)
-                except FileAltered as altered:
-                    self.report.answered(Answer(item.number, Reaction.REFUSE, str(altered)))
-                    if association.ended:  # it was aborted in the middle of this item
-                        return
+        Storing(association, self.group, self.report, self._heard, self._is_over).send(
+            self._items()
+        )
 
-    def _store(
-        self, association: RequestedAssociation, context: int, message_id: int, source: Source
-    ) -> None:
-        item = source.item
-        self.report.begun(item)
-        try:
-            status = association.send_store(
-                context,
-                message_id,
-                item.sop_class_uid,
-                item.sop_instance_uid,
-                self._counted(source),
-                item.bytes - source.dataset_offset,
-            )
-        except UpperLayerError as error:
-            self.report.answered(Answer(item.number, Reaction.RETRY, str(error), unknown=True))
-            raise
-        outcome = outcome_of(status, sent_before=item.sent_before)
-        text = describe(status, outcome)
-        self.report.answered(Answer(item.number, outcome.reaction, text))
-        if outcome.reaction is Reaction.STORED:
+    def _heard(self, reaction: Reaction, text: str) -> None:
+        if reaction is Reaction.STORED:
             self.good_answer.set()
-        elif outcome.reaction in (Reaction.RETRY, Reaction.SUSPEND):
-            self._end(Ending(outcome.reaction, text))
-
-    def _counted(self, source: Source) -> Iterator[memoryview]:
-        for piece in source.pieces(source.dataset_offset):
-            yield piece
-            self.report.sent(len(piece))
+        elif reaction in (Reaction.RETRY, Reaction.SUSPEND):
+            self._end(Ending(reaction, text))
 
     def _items(self) -> Iterator[Item]:
         while not self._is_over():
@@ -196,14 +148,6 @@ class _Associations:
     def _end(self, ending: Ending) -> None:
         self.ending = ending
         self.over.set()
-
-
-def _result(proposed: Group, association: RequestedAssociation, item: Item) -> int:
-    pair = (item.sop_class_uid, item.transfer_syntax_uid)
-    for proposal in proposed.proposals:
-        if (proposal.abstract_syntax, proposal.transfer_syntaxes[0]) == pair:
-            return association.refused.get(proposal.context_id, 0)
-    return 0
 
 
 def ending_of(error: UpperLayerError) -> Ending:

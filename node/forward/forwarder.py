@@ -26,6 +26,8 @@ from node.outbox.layout import Outbox
 from node.outbox.signing import load_public_key
 
 TICK_SECONDS = 0.5
+#: How often the folders that others write into are looked at in between.
+LOOK_SECONDS = 0.05
 #: A drain is over in 30 s: children get this long to finish what is on their way.
 DRAIN_SECONDS = 20.0
 #: A folder that changed more recently may change again without its time telling.
@@ -102,7 +104,8 @@ class Forwarder:
             self.known = set(deliveries.release_names(connection))
 
     def tick(self, now: float, monotonic: float) -> None:
-        """Do what is due, then wait until a child speaks or a moment is over."""
+        """Do what is due, then wait until there is more or a moment is over."""
+        before = self._folders_changed()
         if self.key is None and self.outbox.public_key.exists():
             self.key = load_public_key(self.outbox.public_key)
         self.lines.advance(now, monotonic)
@@ -113,7 +116,7 @@ class Forwarder:
             if self._hear_people(now):
                 self.lines.start_due(self.key, now, monotonic)
                 self.questions.start_due(self.key, now, monotonic)
-        wait([*self.lines.pipes(), *self.questions.pipes()], TICK_SECONDS)
+        self._wait(before)
 
     def drain(self) -> None:
         """Let children finish the instances that are on their way, and no more."""
@@ -126,6 +129,18 @@ class Forwarder:
         """Write the receipt of a delivery that is where it should end."""
         if settling.is_for_good(delivery, self.destinations.get(delivery.destination)):
             settling.give_receipt(self.outbox.receipts, delivery, now)
+
+    def _wait(self, before: tuple[int, ...]) -> None:
+        """Wait until a child speaks, a release or a decision appears, or a moment is over."""
+        pipes = [*self.lines.pipes(), *self.questions.pipes()]
+        until = time.monotonic() + TICK_SECONDS
+        while (left := until - time.monotonic()) > 0 and self._folders_changed() == before:
+            if wait(pipes, min(left, LOOK_SECONDS)):
+                return
+
+    def _folders_changed(self) -> tuple[int, ...]:
+        folders = (self.outbox.releases, self.outbox.decisions)
+        return tuple(folder.stat().st_mtime_ns for folder in folders)
 
     def _see_releases(self, key: Ed25519PublicKey, now: float) -> None:
         changed = self.outbox.releases.stat().st_mtime_ns

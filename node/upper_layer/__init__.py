@@ -8,6 +8,7 @@ from node.upper_layer.acceptor import Connection
 from node.upper_layer.agreement import AssociateRequest, Context, Proposal, Supported
 from node.upper_layer.association import Association, Message
 from node.upper_layer.command import Command, CommandField
+from node.upper_layer.connecting import open_association
 from node.upper_layer.deadlines import Deadlines
 from node.upper_layer.errors import (
     AssociationRejected,
@@ -22,7 +23,7 @@ from node.upper_layer.errors import (
     WrongAnswer,
 )
 from node.upper_layer.listener import Listener, open_listener
-from node.upper_layer.requestor import RequestedAssociation, open_association
+from node.upper_layer.requestor import RequestedAssociation
 from node.upper_layer.states import Rejection
 from node.upper_layer.status import Status, is_success, is_warning
 from node.upper_layer.tls import client_context, server_context
