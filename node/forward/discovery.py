@@ -6,16 +6,15 @@ sent. What a lost ledger knew is taken back from the receipts.
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import Destination
+from node.forward.choosing import choose, missing_file, not_wanted
 from node.outbox import deliveries, ledger
 from node.outbox.layout import Outbox
 from node.outbox.manifest import Manifest, ManifestInvalid, ReleasedInstance, read_manifest
@@ -80,29 +79,6 @@ def add_release(
     )  # fmt: skip
 
 
-def choose(manifest: Manifest, wanted: Sequence[str]) -> tuple[ReleasedInstance, ...]:
-    """Choose one file per instance: in a syntax that the destination wants, else the first made.
-
-    `wanted` is the destination's `syntaxes`, in its order of preference.
-    """
-    variants: dict[str, list[ReleasedInstance]] = {}
-    for entry in manifest.instances:
-        variants.setdefault(entry.sop_instance_uid, []).append(entry)
-    return tuple(_choose_one(entries, wanted) for entries in variants.values())
-
-
-def missing_file(folder: Path, entries: Sequence[ReleasedInstance]) -> str:
-    """Say what is wrong with the first file that is not there as the manifest says, else ""."""
-    for number, entry in enumerate(entries):
-        try:
-            found = (folder / entry.file).lstat()
-        except OSError:
-            return f"a released file is missing (number {number + 1} of the manifest)"
-        if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:
-            return f"a released file is not what the manifest says (number {number + 1})"
-    return ""
-
-
 def _open(
     connection: sa.Connection,
     outbox: Outbox,
@@ -123,27 +99,7 @@ def _open(
     if destination is None:
         return Opening(DeliveryState.REFUSED, NOT_CONFIGURED, entries)
     problem = missing_file(outbox.releases / manifest.release, entries)
-    problem = problem or _not_wanted(entries, destination.syntaxes)
+    problem = problem or not_wanted(entries, destination.syntaxes)
     if problem:
         return Opening(DeliveryState.REFUSED, problem, entries)
     return Opening(DeliveryState.PENDING, "", entries)
-
-
-def _choose_one(entries: Sequence[ReleasedInstance], wanted: Sequence[str]) -> ReleasedInstance:
-    for syntax in wanted:
-        for entry in entries:
-            if entry.transfer_syntax_uid == syntax:
-                return entry
-    return min(entries, key=lambda entry: bool(entry.variant))
-
-
-def _not_wanted(entries: Sequence[ReleasedInstance], wanted: Sequence[str]) -> str:
-    """Say what the destination's `syntaxes` leave no file for, else ""."""
-    others = sorted({entry.transfer_syntax_uid for entry in entries} - set(wanted))
-    if not wanted or not others:
-        return ""
-    return (
-        f"the release holds nothing in the destination's syntaxes, only {', '.join(others)}: it "
-        "was made before they were asked for; add that syntax and retry, or requeue the study with "
-        "--all-generations"
-    )

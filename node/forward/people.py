@@ -10,12 +10,12 @@ import sqlalchemy as sa
 import structlog
 
 from node.config import Destination
-from node.forward.discovery import missing_file
+from node.forward.choosing import choose_again, missing_file, not_wanted
 from node.outbox import deliveries, instances, ledger
 from node.outbox.decisions import DecisionKind, DeliveryDecision
 from node.outbox.deliveries import Delivery
 from node.outbox.layout import Outbox
-from node.outbox.manifest import ManifestInvalid, read_manifest
+from node.outbox.manifest import Manifest, ManifestInvalid, read_manifest
 from node.outbox.receipts import receipt_path
 from node.outbox.signing import ensure_signing_key, load_public_key
 from node.outbox.states import DeliveryState, InstanceState
@@ -82,8 +82,12 @@ def carry_out(deciding: Deciding, decision: DeliveryDecision, name: str) -> None
 
 def _retry(deciding: Deciding, decision: DeliveryDecision) -> None:
     for delivery in _those(deciding, decision, _RETRIED, "waiting or refused"):
-        if delivery.destination not in deciding.destinations:
-            raise Refused(f"the configuration has no destination {delivery.destination}")
+        destination, manifest = _check_can_be_sent(deciding, delivery)
+        # The destination may take other syntaxes by now than when the release was first seen.
+        entries = choose_again(deciding.connection, delivery.id, manifest, destination.syntaxes)
+        problem = not_wanted(entries, destination.syntaxes)
+        if problem:
+            raise Refused(problem)
         instances.reset(
             deciding.connection, delivery.id, [InstanceState.REFUSED, InstanceState.PENDING],
             failures=True,
@@ -108,9 +112,10 @@ def _redeliver(deciding: Deciding, decision: DeliveryDecision) -> None:
         _move(deciding, delivery, S.PENDING, f"redelivered by {decision.who}")
 
 
-def _check_can_be_sent(deciding: Deciding, delivery: Delivery) -> None:
+def _check_can_be_sent(deciding: Deciding, delivery: Delivery) -> tuple[Destination, Manifest]:
     """Raise Refused unless a delivery has a destination, and its release all its files."""
-    if delivery.destination not in deciding.destinations:
+    destination = deciding.destinations.get(delivery.destination)
+    if destination is None:
         raise Refused(f"the configuration has no destination {delivery.destination}")
     folder = deciding.outbox.releases / delivery.release
     try:
@@ -120,6 +125,7 @@ def _check_can_be_sent(deciding: Deciding, delivery: Delivery) -> None:
     problem = missing_file(folder, manifest.instances)
     if problem:
         raise Refused(f"{problem}: it may have been purged")
+    return destination, manifest
 
 
 def _withdraw(deciding: Deciding, decision: DeliveryDecision, name: str) -> None:

@@ -119,6 +119,18 @@ def add(
         connection.execute(delivery_instance.insert(), rows)
 
 
+def replace(connection: sa.Connection, number: int, file: str, by: ReleasedInstance) -> None:
+    """Let a delivery send another file of an instance, of which nothing is there yet."""
+    connection.execute(
+        delivery_instance.update()
+        .where(delivery_instance.c.delivery == number, delivery_instance.c.file == file)
+        .values(
+            file=by.file, sha256=by.sha256, state=InstanceState.PENDING, intents=0, failures=0,
+            answer="",
+        )
+    )  # fmt: skip
+
+
 def intend(connection: sa.Connection, number: int, files: Iterable[str]) -> None:
     """Write down, before the first byte leaves, which instances are about to be sent."""
     rows = [{"number": number, "name": file} for file in files]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 
-from node.forward.discovery import choose
+from node.forward.choosing import choose
 from node.outbox.manifest import Manifest
 from node.outbox.states import DeliveryState
 from tests.forward.faulty_pacs import FaultyPacs, running

@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 
 from node.outbox import decisions
 from node.outbox.decisions import DecisionInvalid
@@ -81,6 +82,32 @@ def test_retrying_does_not_wait_for_the_back_off(tmp_path: Path) -> None:
         decide(world, "retry", study=made.study)
         tick_until(forwarder, lambda: _is(world, S.DELIVERED))
     pacs.stop()
+
+
+def test_a_retry_sends_in_the_syntaxes_that_are_configured_by_now(tmp_path: Path) -> None:
+    """What was refused goes in the syntax that is wanted; what is there stays as it is.
+
+    Before the configuration names a syntax that the release holds, the retry is refused.
+    """
+    with running(FaultyPacs(store_faults=deque([0, 0xA900]))) as pacs:
+        made = make_world(tmp_path, [dicom_destination(pacs.port)]).release(
+            instances=2, variant=ImplicitVRLittleEndian
+        )
+        for syntaxes, state in (
+            ([], S.REFUSED),
+            ([JPEG2000Lossless], S.REFUSED),
+            ([ImplicitVRLittleEndian], S.DELIVERED),
+        ):
+            world = make_world(tmp_path, [dicom_destination(pacs.port, syntaxes=syntaxes)])
+            with world.forwarding() as forwarder:
+                if syntaxes:
+                    decide(world, "retry", study=made.study)
+                tick_until(forwarder, lambda: _is(world, state) and _heard(world))  # noqa: B023 -- now
+    (refused,) = (world.outbox.decisions / "refused").iterdir()
+    assert json.loads(refused.read_text())["kind"] == "retry"
+    sent = {entry.sop_instance_uid: pacs.held[entry.sop_instance_uid] for entry in made.instances}
+    first, _, _, second = range(4)
+    assert list(sent.values()) == [[world.dataset(made, first)], [world.dataset(made, second)]]
 
 
 def test_an_abandoned_delivery_stays_where_it_is(tmp_path: Path) -> None:

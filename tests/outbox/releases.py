@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -38,10 +39,12 @@ def make_release(
     modality: str = "CT",
     rows: int = 16,
     series: int = 0,
+    variant: UID | None = None,
 ) -> Manifest:
     """Make a signed release of small synthetic images and give its manifest.
 
-    A generation is a series of its own unless `series` says otherwise.
+    A generation is a series of its own unless `series` says otherwise. With `variant`, each
+    instance lies there in that syntax too.
     """
     name = f"study{study:03d}-g{generation}"
     folder = outbox.staging / name
@@ -57,6 +60,11 @@ def make_release(
         path = write_instance(folder / f"{image.SOPInstanceUID}.dcm", image)
         path.chmod(0o440)
         entries.append(_entry(path, image.SOPInstanceUID, image.SOPClassUID, syntax, modality))
+        if variant is not None:
+            image.file_meta.TransferSyntaxUID = variant
+            path = write_instance(path.with_suffix(f".{variant}.dcm"), image)
+            entry = _entry(path, image.SOPInstanceUID, image.SOPClassUID, variant, modality)
+            entries.append(replace(entry, variant=str(variant)))
     return publish(outbox, key, folder, tuple(entries), destinations)
 
 
