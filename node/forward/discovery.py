@@ -59,7 +59,7 @@ def add_release(
         manifest = read_manifest(folder, key)
     except ManifestInvalid as error:
         ledger.add_unreadable_release(connection, name, now, str(error))
-        log.warning("release_refused", release=name, reason=str(error))
+        log.error("release_refused", release=name, reason=str(error))  # noqa: TRY400 -- the reason is all
         return
     ledger.add_release(connection, manifest, now)
     for to in manifest.destinations:

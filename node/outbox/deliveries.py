@@ -173,12 +173,11 @@ def destinations_overview(connection: sa.Connection, names: Iterable[str]) -> li
     return overview
 
 
-def refused_releases(connection: sa.Connection) -> list[tuple[str, str]]:
-    """List releases that cannot be sent anywhere, with the reason."""
-    rows = connection.execute(
-        sa.select(release.c.name, release.c.problem).where(release.c.problem != "")
-    )
-    return [(row.name, row.problem) for row in rows]
+def refused_releases(connection: sa.Connection) -> list[dict[str, str]]:
+    """List releases whose manifest cannot be trusted: nothing of them is sent anywhere."""
+    query = sa.select(release.c.name, release.c.problem).where(release.c.problem != "")
+    rows = connection.execute(query.order_by(release.c.name))
+    return [{"release": row.name, "reason": row.problem} for row in rows]
 
 
 def release_names(connection: sa.Connection) -> frozenset[str]:

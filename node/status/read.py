@@ -19,7 +19,7 @@ from node.inbox.index import open_index
 from node.inbox.layout import Inbox
 from node.inbox.states import StudyState
 from node.inbox.tables import instance
-from node.outbox.deliveries import destinations_overview
+from node.outbox.deliveries import destinations_overview, refused_releases
 from node.outbox.layout import Outbox
 from node.outbox.ledger import open_ledger
 
@@ -37,7 +37,8 @@ CONSERVATION = (
 def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
     """Read everything that an operator asks first; `limit` bounds the studies listed.
 
-    Gives `{roles, workers, conservation, study_counts, studies, destinations}`;
+    Gives `{roles, workers, conservation, study_counts, studies, destinations,
+    refused_releases}`;
     times are UTC, ISO 8601. Free of PHI.
     """
     alive = roles(config)
@@ -58,6 +59,8 @@ def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
             found["study_counts"] = views.study_counts(conn)
             found["studies"] = [study_shape(conn, row) for row in views.studies(conn, limit=limit)]
     found["destinations"] = destinations(config)
+    with reading_ledger(config) as conn:
+        found["refused_releases"] = [] if conn is None else refused_releases(conn)
     return found
 
 

@@ -24,6 +24,7 @@ def draw(status: dict[str, Any]) -> RenderableType:
         _roles(status),
         draw_studies(status["studies"]),
         _destinations(status),
+        *_refused_releases(status),
         _conservation(status),
     )
 
@@ -91,6 +92,13 @@ def _destinations(status: dict[str, Any]) -> RenderableType:
             str(row["refused"]), f"{row['last_answer'] or ''}{deferred}",
         )  # fmt: skip
     return rows
+
+
+def _refused_releases(status: dict[str, Any]) -> list[RenderableType]:
+    return [
+        Text(f"release {each['release']} is sent nowhere: {each['reason']}", style="bold red")
+        for each in status["refused_releases"]
+    ]
 
 
 def _conservation(status: dict[str, Any]) -> RenderableType:

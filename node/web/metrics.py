@@ -37,6 +37,8 @@ class NodeMetrics(Collector):
         yield _gauge("workers", "Worker processes.", (), [((), workers["totalWorkers"])])
         yield _gauge("jobs", "Jobs by state.", ("state",), _keyed(jobs))
         yield from _destinations(now["destinations"])
+        refused = len(now["refused_releases"])
+        yield _gauge("refused_releases", "Releases that are sent nowhere.", (), [((), refused)])
         disk = disk_use(self._config)
         yield _gauge("disk_bytes", "Disk of the data_dir.", ("kind",), _keyed(disk))
         yield from self._inbox()

@@ -13,7 +13,7 @@ from node.cli import deid_node
 from node.disk import lock_file
 from node.inbox.layout import Inbox
 from tests.cli.conftest import Node
-from tests.web.filled import node_folder, study_id
+from tests.web.filled import node_folder, refuse_release, study_id
 
 MakeNode = Callable[[int], Node]
 
@@ -45,6 +45,17 @@ def test_status_of_a_node_that_never_ran_is_all_zeros(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert set(json.loads(done.stdout)["conservation"].values()) == {0}
     assert not (tmp_path / "data").exists()
+
+
+def test_a_release_that_is_sent_nowhere_is_told(node: MakeNode) -> None:
+    """In the table and for programs."""
+    made = node(1)
+    assert made.json("status")["refused_releases"] == []
+    refuse_release(made.config)
+    assert made.json("status")["refused_releases"] == [
+        {"release": "forged-g1", "reason": "it is not signed"}
+    ]
+    assert "forged-g1 is sent nowhere" in made.cli("status").output
 
 
 def test_a_file_that_arrived_and_has_no_row_yet_is_counted_once(node: MakeNode) -> None:

@@ -88,7 +88,7 @@ class World:
         finally:
             engine.dispose()
 
-    def refused_releases(self) -> list[tuple[str, str]]:
+    def refused_releases(self) -> list[dict[str, str]]:
         """Read which releases cannot be sent at all, and why."""
         engine = open_ledger(self.outbox.database, readonly=True)
         try:

@@ -203,7 +203,7 @@ def test_a_release_whose_manifest_is_not_ours_is_never_sent(tmp_path: Path) -> N
         (stranger.outbox.releases / forged.release).rename(world.outbox.releases / forged.release)
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: bool(world.receipts()))
-            assert world.refused_releases()[0][0] == forged.release
+            assert world.refused_releases()[0]["release"] == forged.release
         assert set(pacs.held) == {entry.sop_instance_uid for entry in made.instances}
 
 

@@ -9,7 +9,7 @@ from node.inbox.index import open_index
 from node.inbox.layout import Inbox
 from node.inbox.tables import event, finding, generation, instance, job, study
 from node.outbox.layout import Outbox
-from node.outbox.ledger import open_ledger
+from node.outbox.ledger import add_unreadable_release, open_ledger
 from node.outbox.tables import delivery, delivery_instance, destination, release
 
 #: 2026-01-02 03:04:05 UTC.
@@ -42,6 +42,14 @@ def filled_node(folder: Path, studies: int, extra: str = "") -> NodeConfig:
     _fill_index(inbox, studies)
     _fill_ledger(outbox, studies)
     return config
+
+
+def refuse_release(config: NodeConfig) -> None:
+    """Let `forward` have found a release that it cannot trust."""
+    engine = open_ledger(Outbox(config.outbox_dir).database)
+    with engine.begin() as conn:
+        add_unreadable_release(conn, "forged-g1", THEN, "it is not signed")
+    engine.dispose()
 
 
 def study_id(number: int) -> str:

@@ -8,7 +8,12 @@ import pytest
 
 from node.inbox.layout import Inbox
 from tests.web.conftest import Ask
-from tests.web.filled import study_id
+from tests.web.filled import refuse_release, study_id
+
+REFUSED_ON = {
+    "/": "Release <strong>forged-g1</strong> is sent nowhere: it is not signed",
+    "/metrics": "deid_node_refused_releases 1.0",
+}
 
 
 def test_a_node_that_has_seen_nothing_says_so(ask: Ask) -> None:
@@ -75,6 +80,15 @@ def test_conservation_that_does_not_balance_is_shouted(ask: Ask) -> None:
         connection.execute("UPDATE total SET received = received + 7 WHERE state = 'RELEASED'")
     connection.close()
     assert "does not balance" in client.get("/").text
+
+
+def test_a_release_that_is_sent_nowhere_is_shouted(ask: Ask) -> None:
+    """A manifest that cannot be trusted names no destination, so no row of theirs would tell."""
+    client = ask(studies=1)
+    config = client.app.state.config  # type: ignore[attr-defined] -- a Starlette
+    refuse_release(config)
+    for path in ("/", "/metrics"):
+        assert REFUSED_ON[path] in client.get(path).text
 
 
 @pytest.mark.parametrize("path", ["/", "/studies/s0000000", "/static/style.css", "/no", "/healthz"])
