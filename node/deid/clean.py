@@ -6,23 +6,35 @@ the instance's own identifiers contain goes in any case, also where it is an ord
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from node.profile.vocabulary import WORD, Standing, fold, standing
 
 _LONGEST_SEPARATOR = 3
+_DESCRIPTION = 256  # characters of a text that may come again
 
 
-def safe_text(text: str, identifying: AbstractSet[str]) -> str:
+def safe_text(text: str, identifying: frozenset[str]) -> str:
     """Give what may stay of a text, value by value; "" if nothing may.
 
     `identifying` holds the folded words of the instance's identifiers.
     """
-    parts = [_safe_part(part, identifying) for part in text.split("\\")]
+    parts = [
+        _safe_part(part, identifying)
+        if len(part) > _DESCRIPTION
+        else _safe_description(part, identifying)
+        for part in text.split("\\")
+    ]
     return "\\".join(parts) if any(parts) else ""
 
 
-def _safe_part(text: str, identifying: AbstractSet[str]) -> str:
+@lru_cache(maxsize=4096)
+def _safe_description(text: str, identifying: frozenset[str]) -> str:
+    """Clean what a series says in each of its instances."""
+    return _safe_part(text, identifying)
+
+
+def _safe_part(text: str, identifying: frozenset[str]) -> str:
     words = list(WORD.finditer(text))
     standings = [
         Standing.UNKNOWN if fold(word[0]) in identifying else standing(word[0]) for word in words

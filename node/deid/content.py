@@ -7,6 +7,9 @@ item's value; everything else in it follows the attribute rules.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from node.deid import normalise
 from node.deid.charset import decode_leniently
 from node.deid.dummy_items import dummy_sequence
 from node.deid.element import Element
@@ -29,6 +32,7 @@ _CODE_VALUE, _LONG_CODE, _SCHEME = 0x00080100, 0x00080119, 0x00080102
 _MEASURED = 0x0040A300
 _SUBJECT_AGE = "DCM", "121033"
 _OLDEST = 89
+_SHORT = 1024  # bytes of a coded entry that may come again
 
 
 def clean(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
@@ -52,7 +56,7 @@ def _action(treatment: Treatment, plan: Plan, buffer: bytes, item: list[Element]
     scheme, code = "", ""
     if _CONCEPT_NAME in found:
         scheme, code = _code(treatment, plan, buffer, found[_CONCEPT_NAME])
-    value_type = _text(treatment, buffer, found.get(_VALUE_TYPE)).upper()
+    value_type = _text(treatment.encoding, buffer, found.get(_VALUE_TYPE)).upper()
     if not value_type and _UNFORMATTED in found:
         value_type = "TEXT"
     action = plan.concept(scheme, code, value_type)
@@ -63,10 +67,20 @@ def _action(treatment: Treatment, plan: Plan, buffer: bytes, item: list[Element]
 
 def _code(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> tuple[str, str]:
     """Give coding scheme and code value of a coded entry."""
-    buffer, items = items_of(treatment, plan, buffer, element)
+    _, key, _, start, end, _ = element
+    read = _code_of if end - start <= _SHORT else _code_of.__wrapped__
+    place = key[4:], treatment.implicit, len(plan.path)
+    return read(buffer[start:end], *place, treatment.encoding)
+
+
+@lru_cache(maxsize=4096)
+def _code_of(value: bytes, vr: bytes, implicit: bool, depth: int, encoding: str) -> tuple[str, str]:
+    if vr == b"UN":
+        value, implicit = normalise.from_unknown(value, depth), False
+    buffer, items = normalise.items_within(value, 0, len(value), depth, implicit=implicit)
     found = {element[0]: element for element in items[0]} if items else {}
-    code = _text(treatment, buffer, found.get(_CODE_VALUE) or found.get(_LONG_CODE))
-    return _text(treatment, buffer, found.get(_SCHEME)), code
+    code = _text(encoding, buffer, found.get(_CODE_VALUE) or found.get(_LONG_CODE))
+    return _text(encoding, buffer, found.get(_SCHEME)), code
 
 
 def _is_over_89(treatment: Treatment, plan: Plan, buffer: bytes, found: dict[int, Element]) -> bool:
@@ -77,13 +91,13 @@ def _is_over_89(treatment: Treatment, plan: Plan, buffer: bytes, found: dict[int
         for element in item:
             if element[0] == _NUMERIC:
                 try:
-                    return not float(_text(treatment, buffer, element)) <= _OLDEST
+                    return not float(_text(treatment.encoding, buffer, element)) <= _OLDEST
                 except ValueError:
                     return True
     return False
 
 
-def _text(treatment: Treatment, buffer: bytes, element: Element | None) -> str:
+def _text(encoding: str, buffer: bytes, element: Element | None) -> str:
     if element is None:
         return ""
-    return decode_leniently(buffer[element[3] : element[4]], treatment.encoding).strip(" \0")
+    return decode_leniently(buffer[element[3] : element[4]], encoding).strip(" \0")

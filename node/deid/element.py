@@ -12,6 +12,7 @@ Everything here is little endian; `normalise` sees to that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from struct import error as StructError  # noqa: N812 -- it is a class
 from typing import Any
@@ -57,19 +58,15 @@ class Encapsulated(Exception):  # noqa: N818 -- the caller walks the fragments i
 
 
 class _Shapes(dict[bytes, tuple[int, int]]):
-    """Key of an explicit VR element to its tag and the length of its header: 8 or 12."""
+    """An element's key to its tag and where its value begins: 8, 12, or 0 for an item's end."""
 
     def __missing__(self, key: bytes) -> tuple[int, int]:
-        if len(key) < 6:  # noqa: PLR2004 -- tag and VR
-            raise Runaway
-        tag = tag_of(key)
-        vr = key[4:].decode("latin-1")
-        if vr in SHORT_VRS:
-            shape = tag, 8
-        elif vr in LONG_VRS:
-            shape = tag, 12
-        elif key[:4] == _ITEM_END:
-            return tag, 0
+        if key[:4] == _ITEM_END:
+            shape = tag_of(key), 0
+        elif len(key) == 4 or key[4:].decode("latin-1") in SHORT_VRS:  # noqa: PLR2004 -- a tag
+            shape = tag_of(key), 8
+        elif key[4:].decode("latin-1") in LONG_VRS:
+            shape = tag_of(key), 12
         else:
             raise Quarantined("an element has a value representation that DICOM does not know")
         if len(self) < 50_000:  # noqa: PLR2004 -- a hostile sender must not fill our memory
@@ -77,7 +74,10 @@ class _Shapes(dict[bytes, tuple[int, int]]):
         return shape
 
 
-_shapes = _Shapes()
+#: How the first eight bytes of an element are read: its key, and a length or (12) what is none.
+Layout = tuple[Callable[[bytes, int], Any], _Shapes]
+EXPLICIT: Layout = Struct("<6sH").unpack_from, _Shapes()
+IMPLICIT: Layout = Struct("<4sI").unpack_from, _Shapes()
 
 
 def tag_of(key: bytes) -> int:
@@ -90,7 +90,8 @@ def tag_bytes(tag: int) -> bytes:
     return bytes((tag >> 16 & 0xFF, tag >> 24, tag & 0xFF, tag >> 8 & 0xFF))
 
 
-def walk_explicit(
+def walk(
+    layout: Layout,
     buffer: bytes,
     position: int,
     end: int,
@@ -99,73 +100,32 @@ def walk_explicit(
     depth: int = 0,
     last: int = -1,
 ) -> int:
-    """Append the explicit VR elements that begin before `end`; none may pass `limit`.
+    """Append the elements that begin before `end`; none may pass `limit`.
 
     `last` is the tag before the first of them. Returns where it stopped: at `end` or beyond, or at
     an item's delimiter.
     """
+    unpack, shapes = layout
     for _ in range(MOST_ELEMENTS):
         if position >= end:
             return position
-        key = buffer[position : position + 6]
-        tag, header = _shapes[key]
-        if tag <= last:
-            raise Disorder
-        items = None
         try:
-            if header == 8:  # noqa: PLR2004 -- tag, VR, 16-bit length
-                value = position + 8
-                after = value + (buffer[position + 6] | buffer[position + 7] << 8)
-            elif header:
-                value = position + 12
+            key, length = unpack(buffer, position)
+            tag, header = shapes[key]
+            if header != 8:  # noqa: PLR2004 -- the commonest
+                if not header:
+                    return position
                 (length,) = _U32(buffer, position + 8)
-                after = value + length
-                if length == UNDEFINED:
-                    items, after = _walk_undefined(buffer, key, value, limit, depth)
-            else:
-                return position
-        except (IndexError, StructError):
-            raise Runaway from None
-        if after > limit:
-            _run_away(depth)
-        elements.append((tag, key, position, value, after, items))
-        last = tag
-        position = after
-    raise Quarantined("a data set has more elements than any real one")
-
-
-def walk_implicit(
-    buffer: bytes,
-    position: int,
-    end: int,
-    limit: int,
-    elements: list[Element],
-    depth: int = 0,
-    last: int = -1,
-) -> int:
-    """Append the implicit VR elements that begin before `end`; none may pass `limit`.
-
-    `last` is the tag before the first of them. Returns where it stopped: at `end` or beyond, or at
-    an item's delimiter.
-    """
-    for _ in range(MOST_ELEMENTS):
-        if position >= end:
-            return position
-        key = buffer[position : position + 4]
-        if key == _ITEM_END:
-            return position
-        items = None
-        try:
-            tag = tag_of(key)
-            (length,) = _U32(buffer, position + 4)
-        except (IndexError, StructError):
+        except StructError:
             raise Runaway from None
         if tag <= last:
             raise Disorder
-        value = position + 8
-        after = value + length
+        items = None
+        value = position + header
         if length == UNDEFINED:
             items, after = _walk_undefined(buffer, key, value, limit, depth)
+        else:
+            after = value + length
         if after > limit:
             _run_away(depth)
         elements.append((tag, key, position, value, after, items))
@@ -183,7 +143,7 @@ def walk_items(  # noqa: C901 -- one branch per thing that may be wrong with an 
     """
     if depth >= DEEPEST:
         raise Quarantined("sequences are nested deeper than in any real data set")
-    walk = walk_implicit if implicit else walk_explicit
+    layout = IMPLICIT if implicit else EXPLICIT
     items: Items = []
     for _ in range(MOST_ITEMS):
         if position == end:
@@ -201,7 +161,7 @@ def walk_items(  # noqa: C901 -- one branch per thing that may be wrong with an 
         after = end if length == UNDEFINED else position + length
         if after > end:
             raise Runaway
-        position = walk(buffer, position, after, after, elements, depth + 1)
+        position = walk(layout, buffer, position, after, after, elements, depth + 1)
         if length == UNDEFINED:
             if buffer[position : position + 4] != _ITEM_END or position + 8 > end:
                 raise Runaway

@@ -154,7 +154,7 @@ def _walk_window(
     encapsulated pixel data.
     """
     source = instance.source
-    walk = element.walk_implicit if instance.implicit else element.walk_explicit
+    layout = element.IMPLICIT if instance.implicit else element.EXPLICIT
     if size:
         buffer = source.read(position, min(size, source.size - position))
     else:
@@ -164,7 +164,8 @@ def _walk_window(
     elements: list[Element] = []
     stretch = Stretch(position, buffer, elements)
     try:
-        stopped = walk(buffer, 0, end, source.size - position, elements, 0, last)
+        limit = source.size - position
+        stopped = element.walk(layout, buffer, 0, end, limit, elements, 0, last)
     except Encapsulated:
         return stretch, elements[-1][4] if elements else 0, True
     except Runaway:

@@ -21,13 +21,24 @@ Apply = Callable[[Treatment, "Plan", bytes, Element], bytes]
 Step = Apply | bytes | None
 
 _CHARACTER_SET = 0x00080005
+_ODD = 0x00010000  # of a private group
+_SHORT = 16_384  # bytes of a sequence that may come again
+_REMEMBERED = 512  # of them
+
+#: Steps by which an element becomes the same in every instance of a domain.
+_TIMELESS: set[Apply] = set()
 
 
 class Plan(Protocol):
-    """Steps by element key, for the data set or for the items of one sequence."""
+    """Steps by element key, for the data set or for the items of one sequence.
+
+    `timeless` has what became of sequences that become the same in every instance, by the plan of
+    their items, the key for UIDs and their bytes; the plans of all places share it.
+    """
 
     path: tuple[int, ...]
     keeps_private: bool
+    timeless: dict[tuple[Plan, bytes, bytes], bytes]
 
     def __getitem__(self, key: bytes) -> Step: ...
 
@@ -42,6 +53,12 @@ class Plan(Protocol):
     def child(self, tag: int, item_action: Action | None = None) -> Plan:
         """Give the steps for a sequence's items."""
         ...
+
+
+def timeless(step: Apply) -> Apply:
+    """Mark a step whose outcome hangs on nothing but the element's bytes and the key for UIDs."""
+    _TIMELESS.add(step)
+    return step
 
 
 def rebuild(
@@ -62,6 +79,8 @@ def rebuild(
         if step.__class__ is bytes:
             pieces.append(step)
         else:
+            if step not in _TIMELESS:
+                treatment.timeless = False
             pieces.append(step(treatment, plan, buffer, element))  # type: ignore[operator]  # asked
     if element[4] > run:
         pieces.append(buffer[run : element[4]])
@@ -76,10 +95,38 @@ def apply(step: Step, treatment: Treatment, plan: Plan, buffer: bytes, element: 
     return step(treatment, plan, buffer, element)
 
 
+@timeless
 def recurse(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
-    """Treat a sequence's items with the whole profile (PS3.15 E.1.1: K and C on a sequence)."""
+    """Treat a sequence's items with the whole profile (PS3.15 E.1.1: K and C on a sequence).
+
+    The same codes and references come again and again: within an instance they become the same
+    every time, and where nothing but their UIDs was changed, in every instance.
+    """
+    tag, _, start, _, end, _ = element
+    child = plan.child(tag)
+    if end - start > _SHORT:
+        return _recursed(treatment, plan, child, buffer, element)
+    old = buffer[start:end]
+    anywhere, here = (child, treatment.subkeys.uid, old), (child, treatment.encoding, old)
+    new = plan.timeless.get(anywhere) or treatment.sequences.get(here)
+    if new is not None:
+        return new
+    outer, treatment.timeless = treatment.timeless, True
+    new = _recursed(treatment, plan, child, buffer, element)
+    if not treatment.timeless:
+        treatment.sequences[here] = new
+    else:
+        if len(plan.timeless) >= _REMEMBERED:
+            plan.timeless.clear()
+        plan.timeless[anywhere] = new
+    treatment.timeless &= outer
+    return new
+
+
+def _recursed(
+    treatment: Treatment, plan: Plan, child: Plan, buffer: bytes, element: Element
+) -> bytes:
     buffer, items = items_of(treatment, plan, buffer, element)
-    child = plan.child(element[0])
     return sequence(
         element[1], [item_bytes(treatment, child, buffer, each) for each in items], treatment
     )
@@ -103,15 +150,17 @@ def item_bytes(treatment: Treatment, plan: Plan, buffer: bytes, elements: list[E
     """Treat the elements of one item and give them with the item's header."""
     pieces: list[bytes] = []
     declares = elements and elements[0][0] <= _CHARACTER_SET
-    if not declares and not plan.keeps_private:
+    odd = [element for element in elements if element[0] & _ODD] if plan.keeps_private else ()
+    if not declares and not odd:
         rebuild(buffer, elements, plan, treatment, pieces)
     else:
         outer = treatment.encoding, treatment.privates
         if declared := _declared_character_set(buffer, elements):
             treatment.encoding = encoding_of(declared, "")
-        if plan.keeps_private:
-            odd = [(buffer, element) for element in elements if element[0] >> 16 & 1]
-            treatment.privates = private.survivors(treatment, plan, odd) if odd else {}
+        if odd:
+            treatment.timeless = False
+            odd_ones = [(buffer, element) for element in odd]
+            treatment.privates = private.survivors(treatment, plan, odd_ones)
         rebuild(buffer, elements, plan, treatment, pieces)
         treatment.encoding, treatment.privates = outer
     body = b"".join(pieces)

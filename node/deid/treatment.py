@@ -32,6 +32,10 @@ class Treatment:
         Of the patient and those around; no text that stays holds one.
     privates
         Of the data set or item that the walk is in: what stays of its private attributes.
+    sequences
+        What became of short ones, by the plan of their items, the encoding and their bytes.
+    timeless
+        Nothing was looked at but bytes and the key for UIDs since this was set.
     """
 
     profile: Profile
@@ -49,6 +53,8 @@ class Treatment:
     identifiers: Identifiers
     assumed: str = ""
     privates: dict[int, bytes] = field(default_factory=dict)
+    sequences: dict[tuple[object, str, bytes], bytes] = field(default_factory=dict)
+    timeless: bool = True
 
     def pseudonym_of(self, identity: bytes) -> bytes:
         """Give the pseudonym of a patient, who need not be this instance's."""

@@ -11,7 +11,7 @@ from node.deid.charset import decode, decode_leniently, encode
 from node.deid.dummies import dummy, encoded
 from node.deid.element import Element
 from node.deid.outcome import Quarantined
-from node.deid.rebuild import Apply, Plan, Step, apply
+from node.deid.rebuild import Apply, Plan, Step, apply, timeless
 from node.deid.treatment import Treatment
 from node.profile.defaults import TEXT
 
@@ -63,14 +63,18 @@ def or_removed(step: Step) -> Step:
     """Make the step that removes what `step` does not understand, where removing loses nothing."""
 
     def attempt(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -> bytes:
+        here = treatment.encoding, treatment.privates
         try:
             return apply(step, treatment, plan, buffer, element)
         except Quarantined:
+            treatment.encoding, treatment.privates = here
+            treatment.timeless = False
             return b""
 
     return attempt
 
 
+@timeless
 def remapped(treatment: Treatment, _plan: Plan, buffer: bytes, element: Element) -> bytes:
     """Write the element of a UID (or several) with the UIDs that stand for them."""
     _, key, _, start, end, _ = element
