@@ -45,7 +45,7 @@ def treat_files(
             FileReference(str(number), path, aside / f"{number}.dcm")
             for number, path in enumerate(sources)
         )
-        outcomes = [treat(Deidentify(0, recipe, (file,))).outcomes[0] for file in files]
+        outcomes = treat(Deidentify(0, recipe, files)).outcomes
         held = _held_studies(outcomes)
         return [
             _finish(file, outcome, held, target if single else None, folder)

@@ -23,13 +23,15 @@ def dataset_digest(path: Path) -> str:
     The transfer syntax is no part of it: the same bytes in two syntaxes are not one dataset, but
     no encoder makes them so.
     """
-    offset = read_header(path).dataset_offset
     digest = hashlib.sha256()
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        while window := os.pread(fd, _WINDOW, offset):
-            digest.update(window)
-            offset += len(window)
+        offset = read_header(fd).dataset_offset
+        # One window for the whole file: fresh memory for each would cost as much as the hash.
+        window = memoryview(bytearray(min(_WINDOW, os.fstat(fd).st_size)))
+        while length := os.preadv(fd, [window], offset):
+            digest.update(window[:length])
+            offset += length
     finally:
         os.close(fd)
     return digest.hexdigest()

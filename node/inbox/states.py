@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from node.inbox.tables import instance, study
 
@@ -122,12 +123,32 @@ def move_instance(
     conn: Connection, instance_id: str, source: InstanceState, target: InstanceState, **values: Any
 ) -> None:
     """Move an instance from `source` to `target`, if it is still in `source`."""
+    move_instances(conn, source, target, {instance_id: values})
+
+
+def move_instances(
+    conn: Connection,
+    source: InstanceState,
+    target: InstanceState,
+    changes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Move instances from `source` to `target`, if all of them are still in `source`.
+
+    `changes` are by id; other columns that change with the state, the same ones for each instance.
+    """
     if (source, target) not in INSTANCE_TRANSITIONS:
         raise IllegalTransition(f"an instance does not go from {source} to {target}")
-    moved = conn.execute(
+    if not changes:
+        return
+    columns = next(iter(changes.values()))
+    move = (
         update(instance)
-        .where(instance.c.id == instance_id, instance.c.state == source)
-        .values(state=target, **values)
+        .where(instance.c.id == bindparam("moved"), instance.c.state == source)
+        .values(state=target, **{name: bindparam(f"new_{name}") for name in columns})
     )
-    if moved.rowcount != 1:
-        raise Stale(f"instance {instance_id} is not {source}")
+    rows = [
+        {"moved": name, **{f"new_{column}": value for column, value in values.items()}}
+        for name, values in changes.items()
+    ]
+    if conn.execute(move, rows).rowcount != len(rows):
+        raise Stale(f"of {len(rows)} instances, not all are {source}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from pydantic import TypeAdapter
@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from node import observe
 from node.inbox.index import AnyRow
-from node.inbox.states import InstanceState, Stale, move_instance
+from node.inbox.states import InstanceState, move_instance, move_instances
 from node.inbox.tables import finding, instance
 from node.pool import Ended
 from node.process.beginning import queue_jobs, waiting_instances
@@ -35,12 +35,31 @@ def record(place: Workplace, ended: Ended) -> bool:
         if row is None:
             return False
         if isinstance(ended.reply, Done):
-            for outcome in ended.reply.outcomes:
-                trouble |= _record_outcome(transaction, row, outcome)
+            trouble = record_outcomes(transaction, row, ended.reply.outcomes)
             transaction.log("job_finished", job=row.id, study=row.study)
         else:
             _record_death(place, transaction, row, ended)
         _queue_again(place, transaction, row)
+    return trouble
+
+
+def record_outcomes(transaction: Transaction, row: AnyRow, outcomes: Sequence[Outcome]) -> bool:
+    """Record what became of instances of a study's generation, which `row` names.
+
+    An instance that a person excluded or rejected meanwhile stays so. Tells whether the
+    surroundings failed.
+    """
+    names = [outcome.instance for outcome in outcomes]
+    query = select(instance.c.id).where(
+        instance.c.id.in_(names), instance.c.state == InstanceState.RECEIVED
+    )
+    still = set(transaction.conn.execute(query).scalars())
+    open_ = [outcome for outcome in outcomes if outcome.instance in still]
+    _record_ready(transaction, row, [outcome for outcome in open_ if isinstance(outcome, Ready)])
+    trouble = False
+    for outcome in open_:
+        if not isinstance(outcome, Ready):
+            trouble |= _record_outcome(transaction, row, outcome)
     return trouble
 
 
@@ -54,47 +73,43 @@ def variants_of(row: AnyRow) -> tuple[Variant, ...]:
     return _VARIANTS.validate_json(row.variants) if row.variants else ()
 
 
-def _record_outcome(transaction: Transaction, row: AnyRow, outcome: Outcome) -> bool:
-    """Record one instance; tell whether the surroundings failed."""
-    try:
-        match outcome:
-            case Ready():
-                _record_ready(transaction, row, outcome)
-            case Excluded(name, reason, findings):
-                _finish(transaction, name, InstanceState.EXCLUDED, reason)
-                _write_findings(transaction, row, name, findings)
-                transaction.tell("instance_excluded", row.study, instance=name, reason=reason)
-            case Quarantined(name, reason):
-                _quarantine(transaction, row, name, reason)
-            case Held(name, reason):
-                transaction.conn.execute(
-                    update(instance).where(instance.c.id == name).values(waits_for=reason)
-                )
-            case Failed():
-                return _record_failure(transaction, row, outcome)
-            case _:
-                assert_never(outcome)
-    except Stale:
-        pass  # a person excluded or rejected it while it was with the worker
+def _record_ready(transaction: Transaction, row: AnyRow, done: Sequence[Ready]) -> None:
+    changes = {
+        one.instance: {
+            "reason": "",
+            "source_digest": one.source_digest,
+            "output_sop_instance_uid": one.deidentified.sop_instance_uid,
+            "output_sha256": one.verdict.sha256,
+            "output_bytes": one.verdict.bytes,
+            "facts": _FACTS.dump_json(one.verdict.facts).decode(),
+            "variants": _VARIANTS.dump_json(one.variants).decode() if one.variants else "",
+        }
+        for one in done
+    }
+    move_instances(transaction.conn, InstanceState.RECEIVED, InstanceState.DEIDENTIFIED, changes)
+    _write_findings(transaction, row, {one.instance: one.verdict.findings for one in done})
+
+
+def _record_outcome(
+    transaction: Transaction, row: AnyRow, outcome: Excluded | Quarantined | Held | Failed
+) -> bool:
+    """Record one instance that is not ready; tell whether the surroundings failed."""
+    match outcome:
+        case Excluded(name, reason, findings):
+            _finish(transaction, name, InstanceState.EXCLUDED, reason)
+            _write_findings(transaction, row, {name: findings})
+            transaction.tell("instance_excluded", row.study, instance=name, reason=reason)
+        case Quarantined(name, reason):
+            _quarantine(transaction, row, name, reason)
+        case Held(name, reason):
+            transaction.conn.execute(
+                update(instance).where(instance.c.id == name).values(waits_for=reason)
+            )
+        case Failed():
+            return _record_failure(transaction, row, outcome)
+        case _:
+            assert_never(outcome)
     return False
-
-
-def _record_ready(transaction: Transaction, row: AnyRow, ready: Ready) -> None:
-    verdict, made = ready.verdict, ready.deidentified
-    move_instance(
-        transaction.conn,
-        ready.instance,
-        InstanceState.RECEIVED,
-        InstanceState.DEIDENTIFIED,
-        reason="",
-        source_digest=ready.source_digest,
-        output_sop_instance_uid=made.sop_instance_uid,
-        output_sha256=verdict.sha256,
-        output_bytes=verdict.bytes,
-        facts=_FACTS.dump_json(verdict.facts).decode(),
-        variants=_VARIANTS.dump_json(ready.variants).decode() if ready.variants else "",
-    )
-    _write_findings(transaction, row, ready.instance, verdict.findings)
 
 
 def _record_failure(transaction: Transaction, row: AnyRow, failed: Failed) -> bool:
@@ -154,10 +169,11 @@ def _finish(transaction: Transaction, name: str, state: InstanceState, reason: s
 
 
 def _write_findings(
-    transaction: Transaction, row: AnyRow, name: str, findings: Iterable[Finding]
+    transaction: Transaction, row: AnyRow, findings: Mapping[str, Iterable[Finding]]
 ) -> None:
+    """Replace what was found about instances before."""
     transaction.conn.execute(
-        delete(finding).where(finding.c.study == row.study, finding.c.instance == name)
+        delete(finding).where(finding.c.study == row.study, finding.c.instance.in_(findings))
     )
     rows = [
         {
@@ -169,7 +185,8 @@ def _write_findings(
             "path": one.path,
             "explanation": one.explanation,
         }
-        for one in findings
+        for name, found in findings.items()
+        for one in found
     ]
     if rows:
         transaction.conn.execute(insert(finding), rows)

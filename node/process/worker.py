@@ -21,7 +21,13 @@ from node.deid import NotAccepted, deidentify
 from node.deid import Quarantined as EngineQuarantined
 from node.inbox.originals import dataset_digest
 from node.pixels.transcode import CannotTranscode
-from node.pixels.variants import MadeVariant, Wish, make_variants, remove_variants
+from node.pixels.variants import (
+    MadeVariant,
+    Wish,
+    make_variants,
+    remove_variants,
+    variant_path,
+)
 from node.process.messages import (
     Deidentify,
     Done,
@@ -34,6 +40,7 @@ from node.process.messages import (
     Ready,
     Variant,
 )
+from node.profile import Profile
 from node.profile.recipe import Recipe
 from node.validate import Finding, Severity, Verdict, validate
 
@@ -41,16 +48,36 @@ from node.validate import Finding, Severity, Verdict, validate
 _PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
+_known: dict[tuple[str, str], Profile] = {}
 
 
 def treat(message: Deidentify) -> Done:
-    """Do a job; an instance that fails does not stop the others."""
-    outcomes = (_outcome(file, message.recipe, message.wishes) for file in message.files)
-    return Done(message.job, tuple(outcomes))
+    """Do a job; an instance that fails does not stop the others.
+
+    Files are synced when all are written: the disk takes them in one go, not one by one.
+    """
+    _clean(message.files)
+    recipe = replace(message.recipe, profile=know(message.recipe.profile))
+    outcomes = [_outcome(file, recipe, message.wishes) for file in message.files]
+    sealed = map(_sealed, message.files, outcomes)
+    return Done(message.job, tuple(sealed))
+
+
+def know(profile: Profile) -> Profile:
+    """Give the profile of this digest that the process knows, with what it has decided already."""
+    return _known.setdefault((profile.name, profile.digest), profile)
+
+
+def _clean(files: Sequence[FileReference]) -> None:
+    """Remove what a killed worker left of these instances, variants included."""
+    names = {file.instance for file in files}
+    for folder in {file.target.parent for file in files}:
+        for path in folder.iterdir():
+            if path.stem.partition("_")[0] in names:
+                path.unlink()
 
 
 def _outcome(file: FileReference, recipe: Recipe, wishes: Sequence[Wish]) -> Outcome:
-    _remove(file.target)  # what a killed worker left
     try:
         outcome = _treat_one(file, recipe, wishes)
     except NotAccepted as error:
@@ -85,7 +112,7 @@ def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> O
     made = make_variants(file.target, deidentified.transfer_syntax_uid, wishes)
     proofs = [validate(file.source, one.path, recipe) for one in made]
     for path in (file.target, *(one.path for one in made)):
-        _seal(path)
+        disk.begin_writing_back(path)
     variants = tuple(
         Variant(one.syntax, proof.bytes, proof.sha256)
         for one, proof in zip(made, proofs, strict=True)
@@ -116,9 +143,22 @@ def _why_excluded(verdict: Verdict) -> str:
     return "; ".join(dict.fromkeys(one.explanation for one in excluding))
 
 
-def _seal(target: Path) -> None:
+def _sealed(file: FileReference, outcome: Outcome) -> Outcome:
     """Make the validated bytes durable and, from here on, read-only."""
-    fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not isinstance(outcome, Ready):
+        return outcome
+    try:
+        _seal(file.target)
+        for variant in outcome.variants:
+            _seal(variant_path(file.target, variant.syntax))
+    except OSError as error:
+        _remove(file.target)
+        return _failed(file.instance, error, passing=error.errno in _PASSING)
+    return outcome
+
+
+def _seal(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchmod(fd, 0o440)
         disk.fsync(fd)
