@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint crash bench-deid bench-receive bench-forward lock clean
+.PHONY: demo test lint crash bench bench-deid bench-receive bench-forward lock clean
 
 .venv/.runtime: requirements/runtime.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,7 +31,11 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each beside its peers (dcmtk, orthanc from Debian), interleaved in one run.
+# Every stage and the whole in one run, half an hour long: bench/RESULTS.md.
+bench: .venv/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+# Each stage beside its peers (dcmtk, orthanc from Debian), interleaved in one run.
 bench-deid: .venv/.dev
 	$(BIN)/python -m bench.bench_deid $(ARGS)
 
@@ -46,4 +50,4 @@ lock: .venv/.dev
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 requirements/dev.in -o requirements/dev.txt
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,98 @@
+"""Every stage and the whole, ours and theirs interleaved, in one run: bench/RESULTS.md.
+
+    python -m bench [--rounds N] [--stages receive deidentify ...]      (make bench)
+
+Each stage is a script of this folder that can be run by itself; this one installs the peers, runs
+them one after the other and writes down what they print, with the machine, the versions and the
+commands. It takes about half an hour; nothing else should run beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import peers
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+
+
+def stages(rounds: str, python: Path) -> dict[str, tuple[str, list[str]]]:
+    """Name each stage: its heading and its module with arguments."""
+    return {
+        "receive": ("Receive", ["bench.receive", "--rounds", rounds]),
+        "deidentify": (
+            "De-identify, and prove it",
+            ["bench.bench_deid", "--rounds", rounds, "--peers", str(python)],
+        ),
+        "forward": ("Send", ["bench.forward", "--rounds", rounds, "--large"]),
+        "whole": ("End to end", ["bench.whole", "--rounds", rounds]),
+        "growth": ("Growth, end to end", ["bench.growing"]),
+        "index": ("Growth of the index", ["bench.growth"]),
+        "idle": ("At rest", ["bench.idle"]),
+    }
+
+
+def machine() -> list[str]:
+    """Tell what it was measured on."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = next(
+        line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if "model name" in line
+    )
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return [
+        f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB",
+        f"Linux {platform.release()}, Python {platform.python_version()}",
+    ]
+
+
+def run(module: list[str]) -> Iterator[str]:
+    """Run a stage; give its lines as they come."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    ) as stage:
+        for line in stage.stdout or ():
+            print(line, end="", flush=True)
+            yield line
+    if stage.returncode:
+        raise SystemExit(f"{module[0]} failed: bench/RESULTS.md is not written")
+
+
+def main() -> None:
+    """Run the stages and write the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--rounds", default="5")
+    parser.add_argument("--stages", nargs="+")
+    parser.add_argument("--peers", type=Path, default=HERE.parent / ".venv-peers")
+    wishes = parser.parse_args()
+    python = peers.install(wishes.peers)
+    known = stages(wishes.rounds, python)
+    began = time.time()
+    parts = []
+    for name in wishes.stages or known:
+        heading, module = known[name]
+        print(f"\n=== {heading}", flush=True)
+        told = "".join(run(module)).strip()
+        shown = " ".join(module).replace(str(python), ".venv-peers/bin/python")
+        parts.append(f"## {heading}\n\n`python -m {shown}`\n\n```text\n{told}\n```\n")
+    facts = "\n".join(f"- {fact}" for fact in [*machine(), *peers.versions(python)])
+    date = time.strftime("%Y-%m-%d %H:%M", time.gmtime(began))
+    minutes = (time.time() - began) / 60
+    RESULTS.write_text(
+        "# Results\n\nWritten by `make bench`, in one run that began on "
+        f"{date} UTC and took {minutes:.0f} minutes. "
+        "Ours and theirs take turns in every table; what else the machine did in that time is in "
+        f"the ranges.\n\n{facts}\n\n" + "\n".join(parts)
+    )
+    print(f"\nwritten: {RESULTS.relative_to(HERE.parent)}")
+
+
+if __name__ == "__main__":
+    main()
