@@ -11,6 +11,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
@@ -26,80 +27,91 @@ _NAMES_TRIED = 6
 _WANTED = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]
 
 
+@dataclass(slots=True)
+class _Tree:
+    """The destination's folders, and which of them are known to be durable."""
+
+    root: Path
+    _durable: set[Path] = field(default_factory=set)
+
+    def make(self, folder: Path) -> None:
+        """Make a folder and what is missing above it, each name durable in its parent."""
+        if folder in self._durable:
+            return
+        # What is above the root may be nobody's business of ours, unless we make it.
+        if self.root in folder.parents or not folder.exists():
+            self.make(folder.parent)
+            folder.mkdir(exist_ok=True, mode=0o770)
+            disk.fsync_dir(folder.parent)
+        self._durable.add(folder)
+
+
 def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
     """Write each item's file into the folder; see node.forward.batch.Send."""
     destination = batch.destination
     assert isinstance(destination, FolderDestination)  # noqa: S101 -- SENDERS chose this function
+    tree = _Tree(destination.path)
     reader = Reader()
     try:
-        _make_folder(destination.path)
+        tree.make(tree.root)
         for item in batch.items:
             if stopped():
                 break
-            report.answered(_deliver(destination.path, reader, item, report))
+            report.answered(_deliver(tree, reader, item, report))
     except OSError as error:
         # The disk is full, or the share is away: it may pass.
         return Ending(Reaction.RETRY, f"the folder cannot be written: {error.strerror}")
     return Ending()
 
 
-def _deliver(root: Path, reader: Reader, item: Item, report: Report) -> Answer:
+def _deliver(tree: _Tree, reader: Reader, item: Item, report: Report) -> Answer:
+    """Copy what was hashed under a hidden name; all else is read from that copy."""
+    copy = tree.root / f".{item.sha256[:16]}.part"
     try:
         with reader.open(item) as source:
-            folder = root.joinpath(*_components(item))
-            _make_folder(folder)
             report.begun(item)
-            return _place(folder, source, report)
+            _copy(source, copy, report)
+        folder = tree.root.joinpath(*_components(copy))
+        tree.make(folder)
+        return _place(folder, copy, item)
     except FileAltered as altered:
         return Answer(item.number, Reaction.REFUSE, str(altered))
+    finally:
+        copy.unlink(missing_ok=True)
 
 
-def _components(item: Item) -> tuple[str, str, str]:
-    header = pydicom.dcmread(item.path, stop_before_pixels=True, specific_tags=list(_WANTED))
+def _copy(source: Source, copy: Path, report: Report) -> None:
+    copy.unlink(missing_ok=True)  # what a crash left half written
+    fd = disk.create_exclusive(copy, 0o640)
+    with os.fdopen(fd, "wb") as file:
+        for piece in source.pieces(0):
+            file.write(piece)
+            report.sent(len(piece))
+        file.flush()
+        disk.fsync(file.fileno())
+
+
+def _components(copy: Path) -> tuple[str, str, str]:
+    header = pydicom.dcmread(copy, stop_before_pixels=True, specific_tags=list(_WANTED))
     patient, study, series = (str(header.get(keyword, "")) for keyword in _WANTED)
     return _file_id(patient), _file_id(study), _file_id(series)
 
 
-def _place(folder: Path, source: Source, report: Report) -> Answer:
-    """Put the file under the first of its names that is free, or is already this file."""
-    item = source.item
+def _place(folder: Path, copy: Path, item: Item) -> Answer:
+    """Put the copy under the first of its names that is free, or is already this file."""
     for attempt in range(_NAMES_TRIED):
         path = folder / _file_id(item.sop_instance_uid, attempt)
         if not path.exists():
-            _write(path, source, report)
+            disk.rename_noreplace(copy, path)
+            disk.fsync_dir(folder)
             return Answer(item.number, Reaction.STORED)
         if _digest(path) == item.sha256:
+            disk.fsync_dir(folder)  # whoever renamed it may have been killed before this
             return Answer(item.number, Reaction.STORED)
         if _instance_uid(path) == item.sop_instance_uid:
             text = "the folder holds another version of this instance; it is never replaced"
             return Answer(item.number, Reaction.REFUSE, text)
     return Answer(item.number, Reaction.REFUSE, "every name for this instance is taken")
-
-
-def _write(path: Path, source: Source, report: Report) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.unlink(missing_ok=True)
-    fd = disk.create_exclusive(temporary, 0o640)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            for piece in source.pieces(0):
-                file.write(piece)
-                report.sent(len(piece))
-            file.flush()
-            disk.fsync(file.fileno())
-        disk.rename_noreplace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    disk.fsync_dir(path.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and what is missing above it, each name durable in its parent."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True, mode=0o770)
-        disk.fsync_dir(path.parent)
 
 
 def _file_id(value: str, attempt: int = 0) -> str:

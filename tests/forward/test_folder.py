@@ -113,13 +113,34 @@ def test_what_a_crash_left_half_written_is_written_again(world: World) -> None:
     batch = _batch(world, world.release(instances=1))
     folder.send(batch, Told(), lambda: False)
     (path,) = _files(world)
-    half = path.with_name(f".{path.name}.part")
+    half = world.root / "files" / f".{batch.items[0].sha256[:16]}.part"
     half.write_bytes(path.read_bytes()[:100])
     path.unlink()
     told = Told()
     folder.send(batch, told, lambda: False)
     assert [answer.reaction for answer in told.answers] == [Reaction.STORED]
     assert _files(world) == [path]
+
+
+def test_a_file_that_changes_after_it_was_hashed_arrives_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes, and the names made of them, are those that were hashed, not those of now."""
+    batch = _batch(world, world.release(instances=1))
+    (item,) = batch.items
+    whole = item.path.read_bytes()
+    plain = disk.create_exclusive
+
+    def changed_meanwhile(path: Path, mode: int) -> int:
+        item.path.chmod(0o640)
+        item.path.write_bytes(whole.replace(b"1.2.", b"9.9."))
+        return plain(path, mode)
+
+    monkeypatch.setattr(disk, "create_exclusive", changed_meanwhile)
+    folder.send(batch, Told(), lambda: False)
+    (arrived,) = _files(world)
+    assert arrived.read_bytes() == whole
+    assert arrived.parent.name == folder._file_id(str(dcmread(arrived).SeriesInstanceUID))
 
 
 def test_a_folder_that_is_away_is_tried_again(world: World) -> None:
@@ -151,6 +172,7 @@ def test_a_file_is_durable_before_it_counts_as_delivered(
         )
     monkeypatch.setattr(Told, "answered", lambda _told, _answer: steps.append("answered"))
     folder.send(batch, Told(), lambda: False)
-    assert steps[-4:] == ["fsync", "rename_noreplace", "fsync_dir", "answered"]
     # each of the four folders made on the way is durable in the one above it
-    assert steps[:-4] == ["fsync_dir"] * 4
+    assert steps == [
+        "fsync_dir", "fsync", *["fsync_dir"] * 3, "rename_noreplace", "fsync_dir", "answered"
+    ]  # fmt: skip
