@@ -7,7 +7,7 @@ name in it, an ID in a station's software version.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -30,8 +30,9 @@ DATES = frozenset({0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00080012, 0
 UIDS = frozenset({0x0020000D, 0x0020000E, 0x00200052})
 ALL = PERSONS | NUMBERS | DATES | UIDS
 
-_ANY, _PARTS = re.compile(rb"[\\^= ]"), re.compile(rb"\\")
+_ANY, _PARTS = re.compile(rb"[\\^= \0]"), re.compile(rb"[\\\0]")
 _Text = TypeVar("_Text", str, bytes)
+_SHORT, _LONG, _REMEMBERED = 1024, 16_384, 32  # bytes of pieces worth remembering; of pieces
 _SHORTEST_TOKEN = 4
 _SHORTEST_NUMBER = 6
 _SHORTEST_WORD = 2
@@ -41,26 +42,41 @@ _SHORTEST_WORD = 2
 class Identifiers:
     """Folded: whole texts and names to look for anywhere, and words that no cleaned text keeps.
 
-    `raw` are the tokens as bytes of the source, in small letters where they are ASCII.
+    `raw` are the tokens as bytes of the source, in small letters where they are ASCII. `clear` are
+    pieces of output that repeat none of them, whichever of the series' instances they stand in.
     """
 
     tokens: tuple[str, ...]
     raw: tuple[bytes, ...]
     words: frozenset[str]
+    clear: set[bytes] = field(default_factory=set, compare=False)
+    own_uid: bytes = b""
 
     def and_uid(self, uid: bytes) -> Identifiers:
         """Add the instance's own UID, which no other instance shares."""
         if any(token in uid for token in self.raw):
             return self  # as where it begins with the Study Instance UID
-        return Identifiers((*self.tokens, uid.decode("latin-1")), (*self.raw, uid), self.words)
+        return replace(self, own_uid=uid)
+
+    def stand_in(self, pieces: list[bytes]) -> bool:
+        """Tell whether one of them stands in any of these pieces of output."""
+        fresh = [piece for piece in pieces if piece not in self.clear]
+        text = b"\0".join(fresh).lower()  # no token holds a NUL
+        for token in self.raw:
+            if token in text:
+                return True
+        if len(self.clear) > _REMEMBERED:
+            self.clear.clear()
+        self.clear.update([piece for piece in fresh if _SHORT < len(piece) < _LONG])
+        return bool(self.own_uid) and any(self.own_uid in piece for piece in pieces)
 
     def occur_in(self, text: str) -> bool:
         """Tell whether a text repeats one of them."""
         folded = fold(text)
-        for token in self.tokens:  # noqa: SIM110 -- three times as fast as any()
+        for token in self.tokens:
             if token in folded:
                 return True
-        return False
+        return bool(self.own_uid) and self.own_uid.decode("latin-1") in folded
 
 
 @lru_cache(maxsize=512)

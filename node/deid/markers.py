@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 
-from node import __version__
 from node.deid.dummies import encoded
 from node.deid.dummy_items import code_item
 from node.deid.element import tag_bytes
 from node.profile.profile import Profile
+from node.profile.recipe import METHOD_VERSION
 
 IDENTITY_REMOVED, METHOD, METHOD_CODES = 0x00120062, 0x00120063, 0x00120064
 LONGITUDINAL = 0x00280303
@@ -17,43 +17,51 @@ OURS = frozenset({IDENTITY_REMOVED, METHOD, METHOD_CODES, LONGITUDINAL})
 _LONGEST = 64  # characters of an LO
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is said of every instance that a profile treats, encoded."""
+
+    removed: bytes
+    method: bytes
+    codes: tuple[bytes, ...]
+    longitudinal: bytes
+    implicit: bool
+
+
+def marks_of(profile: Profile, *, implicit: bool) -> Marks:
+    """Say what a profile does."""
+    return Marks(
+        _element(IDENTITY_REMOVED, "CS", b"YES", implicit=implicit),
+        method_of(profile),
+        tuple(
+            code_item(code.value, code.scheme, code.meaning, implicit=implicit)
+            for code in profile.code_items()
+        ),
+        _element(LONGITUDINAL, "CS", profile.longitudinal.encode(), implicit=implicit),
+        implicit,
+    )
+
+
 def markers(
-    profile: Profile, earlier_methods: bytes, earlier_codes: list[bytes], *, implicit: bool
+    marks: Marks, earlier_methods: bytes, earlier_codes: list[bytes]
 ) -> list[tuple[int, bytes]]:
     """Give our elements by tag, in order; what an earlier de-identification said stays before."""
-    removed, method, codes, longitudinal = _ours(profile, implicit)
+    method, codes, implicit = marks.method, marks.codes, marks.implicit
     earlier = [part.strip(b" \0") for part in earlier_methods.split(b"\\")]
     methods = [part for part in earlier if part and part != method] + [method]
     items = [item for item in earlier_codes if item not in codes] + list(codes)
     return [
-        (IDENTITY_REMOVED, removed),
+        (IDENTITY_REMOVED, marks.removed),
         (METHOD, _element(METHOD, "LO", b"\\".join(methods), implicit=implicit)),
         (METHOD_CODES, _element(METHOD_CODES, "SQ", b"".join(items), implicit=implicit)),
-        (LONGITUDINAL, longitudinal),
+        (LONGITUDINAL, marks.longitudinal),
     ]
 
 
 def method_of(profile: Profile) -> bytes:
-    """Name us, our version and the profile in what an LO may hold."""
-    text = f"deid-node {__version__}, profile {profile.name}".encode("ascii", "replace")
+    """Name us, the version of our rules and the profile in what an LO may hold."""
+    text = f"deid-node {METHOD_VERSION}, profile {profile.name}".encode("ascii", "replace")
     return text.replace(b"\\", b"?")[:_LONGEST].strip()
-
-
-@lru_cache(maxsize=16)
-def _ours_of(
-    method: bytes, codes: tuple[tuple[str, str, str], ...], longitudinal: str, implicit: bool
-) -> tuple[bytes, bytes, tuple[bytes, ...], bytes]:
-    return (
-        _element(IDENTITY_REMOVED, "CS", b"YES", implicit=implicit),
-        method,
-        tuple(code_item(*code, implicit=implicit) for code in codes),
-        _element(LONGITUDINAL, "CS", longitudinal.encode(), implicit=implicit),
-    )
-
-
-def _ours(profile: Profile, implicit: bool) -> tuple[bytes, bytes, tuple[bytes, ...], bytes]:
-    codes = tuple((item.value, item.scheme, item.meaning) for item in profile.code_items())
-    return _ours_of(method_of(profile), codes, profile.longitudinal, implicit)
 
 
 def _element(tag: int, vr: str, value: bytes, *, implicit: bool) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.deid import identifiers
+from node.deid.markers import Marks, marks_of
 from node.profile.actions import Action
 from node.profile.profile import Profile
 from node.profile.tables import attribute
@@ -19,6 +20,8 @@ class Settled:
     identifying: frozenset[int]
     #: Tag, VR and value that a site's `replace` rules put where the attribute is absent.
     inserts: tuple[tuple[int, str, str], ...]
+    #: In explicit VR, and in implicit VR.
+    marks: tuple[Marks, Marks]
 
 
 _recent: list[Settled] = []
@@ -29,7 +32,8 @@ def settled(profile: Profile) -> Settled:
     for each in _recent:
         if each.profile is profile:
             return each
-    new = Settled(profile, profile.digest, _identifying(profile), _inserts(profile))
+    marks = marks_of(profile, implicit=False), marks_of(profile, implicit=True)
+    new = Settled(profile, profile.digest, _identifying(profile), _inserts(profile), marks)
     _recent.append(new)
     del _recent[:-4]
     return new

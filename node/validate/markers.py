@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node import __version__
 from node.profile.profile import Profile
+from node.profile.recipe import METHOD_VERSION
 from node.validate.elements import Item
 from node.validate.findings import Finding, Severity, tag_path
 from node.validate.special import IDENTITY_REMOVED, LONGITUDINAL, METHOD, METHOD_CODES
@@ -18,7 +18,7 @@ def check_markers(source: Item, output: Item, profile: Profile) -> Iterator[Find
     """Compare the markers with what the profile does; what the original said before stays."""
     if _value(output, IDENTITY_REMOVED) != b"YES":
         yield _finding(IDENTITY_REMOVED, "Patient Identity Removed does not say YES.")
-    ours = f"deid-node {__version__}, profile {profile.name}".encode()[:_LONGEST].strip()
+    ours = f"deid-node {METHOD_VERSION}, profile {profile.name}".encode()[:_LONGEST].strip()
     before, after = _values(source, METHOD), _values(output, METHOD)
     if after not in ([*before, ours], before if ours in before else None):
         yield _finding(METHOD, "Should say the earlier methods, and then us and the profile.")

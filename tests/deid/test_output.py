@@ -12,10 +12,11 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from node import IMPLEMENTATION_CLASS_UID, __version__
+from node import IMPLEMENTATION_CLASS_UID
 from node.deid import dummies, preview
 from node.deid.element import LONG_VRS, SHORT_VRS
 from node.profile.actions import Option
+from node.profile.recipe import METHOD_VERSION
 from tests.deid import kit
 from tests.factories import identifiers, make_instance, write_instance
 
@@ -51,7 +52,7 @@ def test_the_output_says_how_it_was_made(implicit: bool, tmp_path: Path) -> None
     output = kit.outcome(tmp_path, dataset, how)
     assert output.PatientIdentityRemoved == "YES"
     assert output.DeidentificationMethod == [
-        "earlier tool", f"deid-node {__version__}, profile profile",
+        "earlier tool", f"deid-node {METHOD_VERSION}, profile profile",
     ]  # fmt: skip
     codes = [item.CodeValue for item in output.DeidentificationMethodCodeSequence]
     assert codes == ["7", "113100", "113105", "113107"]

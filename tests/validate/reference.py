@@ -19,10 +19,10 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, __version__
+from node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.profile.actions import Option
 from node.profile.iod import type_of
-from node.profile.recipe import Recipe
+from node.profile.recipe import METHOD_VERSION, Recipe
 from node.profile.vocabulary import Standing, standing
 from node.validate import pseudonyms
 
@@ -182,7 +182,7 @@ class Engine:
         dataset.PatientIdentityRemoved = "YES"
         dataset.DeidentificationMethod = [
             *self.methods,
-            f"deid-node {__version__}, profile {self.profile.name}",
+            f"deid-node {METHOD_VERSION}, profile {self.profile.name}",
         ]
         items = list(self.codes)
         for code in self.profile.code_items():
