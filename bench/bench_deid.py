@@ -50,7 +50,7 @@ _RECIPE = (
 )
 _ENGINE = _LOOP.format(
     setup=_RECIPE,
-    first="deidentify(files[0], target / 'first', recipe)",
+    first="for file in files[:2]: deidentify(file, target / ('first' + file.name), recipe)",
     each="deidentify(file, target / file.name, recipe)",
 )
 _PROVEN = _LOOP.format(
