@@ -20,6 +20,8 @@ from node.forward.batch import Item
 WHOLE_LIMIT = 64 * 1024 * 1024
 #: How much is handed on, and said to be sent, at a time.
 PIECE = 1024 * 1024
+#: Buffers grow in steps, so that files of about one size share one.
+_ROUNDED_TO = 64 * 1024
 _META_LIMIT = 4096
 _META_START = 132
 _META_GROUP = 0x0002
@@ -48,7 +50,12 @@ class Reader:
     """One sender's reader, with the buffer that it uses again and again."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray(PIECE)
+        self._buffer = bytearray()
+
+    def _view(self, count: int) -> memoryview:
+        if len(self._buffer) < count:
+            self._buffer = bytearray(-(-count // _ROUNDED_TO) * _ROUNDED_TO)
+        return memoryview(self._buffer)[:count]
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Source]:
@@ -70,9 +77,7 @@ class Reader:
             os.close(fd)
 
     def _whole(self, fd: int, item: Item) -> Source:
-        if len(self._buffer) < item.bytes:
-            self._buffer = bytearray(item.bytes)
-        view = memoryview(self._buffer)[: item.bytes]
+        view = self._view(item.bytes)
         _read_into(fd, view)
         if hashlib.sha256(view).hexdigest() != item.sha256:
             raise FileAltered("the file's digest is not the manifest's")
@@ -85,7 +90,7 @@ class Reader:
         return Source(item, offset, pieces)
 
     def _streamed(self, fd: int, item: Item) -> Source:
-        view = memoryview(self._buffer)[:PIECE]
+        view = self._view(PIECE)
         offset = 0
         digest = hashlib.sha256()
         for place in range(0, item.bytes, PIECE):

@@ -1,4 +1,4 @@
-"""A DICOMweb server by STOW-RS (PS3.18 10.5), an instance per request over one kept connection.
+"""A DICOMweb server by STOW-RS (PS3.18 10.5), several instances per request, one kept connection.
 
 dicomweb-client gives the HTTP session. Its own store_instances would decode each file and write it
 anew; here the bytes that were hashed are the bytes that are sent.
@@ -6,38 +6,22 @@ anew; here the bytes that were hashed are the bytes that are sent.
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-from pydicom.dataset import Dataset
 
 from node.config import StowDestination
 from node.forward.batch import Answer, Batch, Ending, Item, Reaction, Report
-from node.forward.outcomes import describe, outcome_of
 from node.forward.source import FileAltered, Reader, Source
+from node.forward.stow_answers import read_answers
 
-_CANNOT_UNDERSTAND = 0xC000
 NO_EXTRA = 'STOW needs the extra "stow": pip install "deid-node[stow]"'
-#: PS3.18 Table 10.5.3-1 and RFC 9110; what is not here is tried three times.
-STATUS_REACTIONS: dict[int, Reaction] = {
-    HTTPStatus.BAD_REQUEST: Reaction.THREE_TRIES,
-    HTTPStatus.UNAUTHORIZED: Reaction.SUSPEND,
-    HTTPStatus.FORBIDDEN: Reaction.SUSPEND,
-    HTTPStatus.NOT_FOUND: Reaction.SUSPEND,
-    HTTPStatus.METHOD_NOT_ALLOWED: Reaction.SUSPEND,
-    HTTPStatus.REQUEST_TIMEOUT: Reaction.RETRY,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Reaction.REFUSE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: Reaction.REFUSE,
-    HTTPStatus.TOO_MANY_REQUESTS: Reaction.RETRY,
-    HTTPStatus.BAD_GATEWAY: Reaction.RETRY,
-    HTTPStatus.SERVICE_UNAVAILABLE: Reaction.RETRY,
-    HTTPStatus.GATEWAY_TIMEOUT: Reaction.RETRY,
-    HTTPStatus.INSUFFICIENT_STORAGE: Reaction.RETRY,
-}
+#: A request has as many instances as fit into both; a larger instance goes alone.
+TOGETHER_BYTES, TOGETHER_INSTANCES = 32 * 1024 * 1024, 50
+#: Of a longer answer only the status counts.
+_MOST_ANSWER_BYTES, _PIECE = 4 * 1024 * 1024, 64 * 1024
 
 
 class _CannotStart(Exception):  # noqa: N818 -- a fact about the configuration
@@ -46,29 +30,103 @@ class _CannotStart(Exception):  # noqa: N818 -- a fact about the configuration
 
 @dataclass(slots=True)
 class _Body:
-    """A multipart/related body of one file; its length is known, so that it is not chunked."""
+    """A multipart/related body (RFC 2387); its length is known, so that it is not chunked."""
 
-    source: Source
+    sources: Sequence[Source]
     boundary: str
     report: Report
 
     @property
     def head(self) -> bytes:
-        return f"--{self.boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        return f"\r\n--{self.boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
 
     @property
     def tail(self) -> bytes:
         return f"\r\n--{self.boundary}--\r\n".encode()
 
     def __len__(self) -> int:
-        return len(self.head) + self.source.item.bytes + len(self.tail)
+        files = sum(source.item.bytes for source in self.sources)
+        return len(self.sources) * len(self.head) + files + len(self.tail)
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        yield self.head
-        for piece in self.source.pieces(0):
-            yield piece
-            self.report.sent(len(piece))
+        for source in self.sources:
+            yield self.head
+            for piece in source.pieces(0):
+                yield piece
+                self.report.sent(len(piece))
         yield self.tail
+
+
+@dataclass(slots=True)
+class _Server:
+    """The server, and how its requests are told."""
+
+    session: Any
+    address: str
+    report: Report
+    timeout: float
+    _readers: list[Reader] = field(
+        default_factory=lambda: [Reader() for _ in range(TOGETHER_INSTANCES)]
+    )
+
+    def deliver(self, items: Sequence[Item]) -> Ending | None:
+        """Post items together, then one by one what the answer leaves open.
+
+        An Ending ends the batch.
+        """
+        ending: Ending | None = None
+        unsaid = {item.number: item for item in items}
+        for answer in self._post(items):
+            del unsaid[answer.number]
+            self.report.answered(answer)
+            if answer.reaction in (Reaction.RETRY, Reaction.SUSPEND):
+                ending = ending or Ending(answer.reaction, answer.text)
+        for item in unsaid.values():
+            ending = ending or self.deliver((replace(item, sent_before=True),))
+        return ending
+
+    def _post(self, items: Sequence[Item]) -> Iterator[Answer]:
+        with ExitStack() as files:
+            sources = []
+            for reader, item in zip(self._readers, items, strict=False):
+                try:
+                    sources.append(files.enter_context(reader.open(item)))
+                except FileAltered as altered:
+                    yield Answer(item.number, Reaction.REFUSE, str(altered))
+            if not sources:
+                return
+            sent = [source.item for source in sources]
+            for item in sent:
+                self.report.begun(item)
+            try:
+                status, content = self._request(sources)
+            except FileAltered as altered:  # of a large one, which is alone
+                self.session.close()  # so that the server sees the body end before its length
+                yield Answer(sent[0].number, Reaction.REFUSE, str(altered))
+            except OSError as error:  # what requests raises is an OSError too
+                text = f"the server did not answer ({type(error).__name__})"
+                for item in sent:
+                    yield Answer(item.number, Reaction.RETRY, text, unknown=True)
+            else:
+                yield from read_answers(sent, status, content)
+
+    def _request(self, sources: Sequence[Source]) -> tuple[int, bytes]:
+        boundary = secrets.token_hex(16)
+        media_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        with self.session.post(
+            self.address,
+            data=_Body(sources, boundary, self.report),
+            headers={"Content-Type": media_type},
+            timeout=(min(10.0, self.timeout), self.timeout),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            content = bytearray()
+            for piece in response.iter_content(_PIECE):
+                content += piece
+                if len(content) > _MOST_ANSWER_BYTES:
+                    return int(response.status_code), b""
+            return int(response.status_code), bytes(content)
 
 
 def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
@@ -79,16 +137,31 @@ def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
         session = _open_session(destination)
     except _CannotStart as error:
         return Ending(Reaction.SUSPEND, str(error))
-    reader = Reader()
     with session:
-        for item in batch.items:
+        address = destination.url.rstrip("/") + "/studies"
+        server = _Server(session, address, report, batch.timeout_seconds)
+        for items in _requests(batch.items):
             if stopped():
                 break
-            answer = _post(session, destination, reader, item, report, batch.timeout_seconds)
-            report.answered(answer)
-            if answer.reaction in (Reaction.RETRY, Reaction.SUSPEND):
-                return Ending(answer.reaction, answer.text)
+            ending = server.deliver(items)
+            if ending is not None:
+                return ending
     return Ending()
+
+
+def _requests(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Cut items into those that are posted together."""
+    together: list[Item] = []
+    size = 0
+    for item in items:
+        full = len(together) == TOGETHER_INSTANCES or size + item.bytes > TOGETHER_BYTES
+        if together and full:
+            yield together
+            together, size = [], 0
+        together.append(item)
+        size += item.bytes
+    if together:
+        yield together
 
 
 def _open_session(destination: StowDestination) -> Any:
@@ -111,63 +184,3 @@ def _open_session(destination: StowDestination) -> Any:
             raise _CannotStart("the credential file cannot be read") from None
         session.headers["Authorization"] = f"Bearer {token}"
     return session
-
-
-def _post(
-    session: Any,
-    destination: StowDestination,
-    reader: Reader,
-    item: Item,
-    report: Report,
-    timeout: float,
-) -> Answer:
-    boundary = secrets.token_hex(16)
-    media_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
-    try:
-        with reader.open(item) as source:
-            report.begun(item)
-            response = session.post(
-                destination.url.rstrip("/") + "/studies",
-                data=_Body(source, boundary, report),
-                headers={"Content-Type": media_type},
-                timeout=(min(10.0, timeout), timeout),
-                allow_redirects=False,
-            )
-            return _read_answer(item, response)
-    except FileAltered as altered:
-        session.close()  # so that the server sees the body end before its length
-        return Answer(item.number, Reaction.REFUSE, str(altered))
-    except OSError as error:  # what requests raises is an OSError too
-        text = f"the server did not answer ({type(error).__name__})"
-        return Answer(item.number, Reaction.RETRY, text, unknown=True)
-
-
-def _read_answer(item: Item, response: Any) -> Answer:
-    """Read the status, and the Store Instances Response (PS3.18 Annex I) about our one instance."""
-    status = int(response.status_code)
-    said = _payload(response)
-    for failed in said.get("FailedSOPSequence") or ():
-        reason = int(failed.get("FailureReason") or _CANNOT_UNDERSTAND)
-        outcome = outcome_of(reason, sent_before=item.sent_before)
-        return Answer(item.number, outcome.reaction, describe(reason, outcome))
-    if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT):
-        return Answer(item.number, Reaction.STORED, _warning(said))
-    reaction = STATUS_REACTIONS.get(status, Reaction.THREE_TRIES)
-    return Answer(item.number, reaction, f"HTTP {status}")
-
-
-def _payload(response: Any) -> Dataset:
-    if "json" not in response.headers.get("Content-Type", ""):
-        return Dataset()
-    try:
-        return Dataset.from_json(json.loads(response.content))
-    except Exception:  # noqa: BLE001 -- whatever the body is, the status line still counts
-        return Dataset()
-
-
-def _warning(said: Dataset) -> str:
-    for stored in said.get("ReferencedSOPSequence") or ():
-        reason = stored.get("WarningReason")
-        if reason:
-            return describe(int(reason), outcome_of(int(reason), sent_before=False))
-    return ""

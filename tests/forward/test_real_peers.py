@@ -212,6 +212,25 @@ def test_orthanc_gets_a_study_by_dicomweb(tmp_path: Path, shared_orthanc: Runnin
     assert _uids(made) <= set(_in_orthanc(shared_orthanc.http))
 
 
+@pytest.mark.skipif(ORTHANC_DICOMWEB is None, reason="apt-get install orthanc-dicomweb")
+def test_orthanc_tells_which_of_a_request_it_cannot_read(
+    tmp_path: Path, shared_orthanc: RunningOrthanc
+) -> None:
+    """A file that is no image to Orthanc is refused in the end; the others of its request go."""
+    url = f"http://{LOCAL}:{shared_orthanc.http}/dicom-web"
+    world = make_world(tmp_path, [{"type": "stow", "name": "web", "url": url}])
+    made = world.release(study=4, instances=4, spoilt=2)
+    with world.forwarding() as forwarder:
+        tick_until(
+            forwarder,
+            lambda: bool(world.deliveries()) and world.delivery().state is S.REFUSED,
+        )
+    assert (world.delivery().stored, world.delivery().refused) == (3, 1)
+    assert "HTTP 400" in world.delivery().last_answer
+    found = [uid for uid in _in_orthanc(shared_orthanc.http) if uid in _uids(made)]
+    assert sorted(found) == sorted(_uids(made) - {made.instances[1].sop_instance_uid})
+
+
 def test_orthanc_over_tls_gets_a_study(tmp_path: Path, papers: Papers) -> None:
     """Orthanc checks our certificate too."""
     settings = {

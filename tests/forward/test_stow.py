@@ -9,14 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from node.config import StowDestination
 from node.forward import source, stow
 from node.forward.batch import Batch, Reaction
+from node.outbox.manifest import Manifest
 from node.outbox.states import DeliveryState
 from tests.forward.harness import World, make_world, tick_until
 from tests.forward.items import items_of
@@ -27,13 +30,43 @@ S = DeliveryState
 
 @dataclass(slots=True)
 class DicomWeb:
-    """A STOW-RS server that answers to order: a status, and the reason of a failure or warning."""
+    """A STOW-RS server that answers to order: a status, and the reason of a failure or warning.
+
+    A request takes the next of `answers`, for all that is in it; when there is none left, each
+    instance is stored, or fails for the reason that stands in `failing` under its UID. 0 is a
+    reason that the server keeps to itself: the instance is not in its answer.
+    """
 
     answers: deque[tuple[int, int]] = field(default_factory=deque)
+    failing: dict[str, int] = field(default_factory=dict)
     held: list[bytes] = field(default_factory=list)
+    #: How many instances were in each request.
+    requests: list[int] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     connections: int = 0
     url: str = ""
+
+    def store(self, parts: list[bytes]) -> tuple[int, dict[str, Any]]:
+        """Answer as PS3.18 10.5.3 says: the status, and what is said of each instance."""
+        status, reason = self.answers.popleft() if self.answers else (200, 0)
+        stored, failed = [], []
+        for part in parts:
+            uid = str(dcmread(BytesIO(part)).SOPInstanceUID)
+            because = reason if status >= 400 else self.failing.get(uid)
+            if because is None:
+                self.held.append(part)
+                stored.append(_reference(uid, "00081196", reason))
+            elif because:
+                failed.append(_reference(uid, "00081197", because))
+        if status == 200 and len(stored) < len(parts):
+            status = 202 if stored else 409
+        said = {"00081198": failed, "00081199": stored}
+        return status, {tag: {"vr": "SQ", "Value": all_} for tag, all_ in said.items() if all_}
+
+
+def _reference(uid: str, tag: str, reason: int) -> dict[str, Any]:
+    said: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}}
+    return said | ({tag: {"vr": "US", "Value": [reason]}} if reason else {})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -52,23 +85,15 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < length:  # the sender broke off: nothing whole came, nothing is stored
             self.close_connection = True
             return
-        boundary = self.headers["Content-Type"].rpartition("boundary=")[2].encode()
-        content = body.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n--" + boundary + b"--\r\n")
+        boundary = b"\r\n--" + self.headers["Content-Type"].rpartition("boundary=")[2].encode()
+        *parts, end = body.split(boundary)[1:]
+        assert end == b"--\r\n"
         pacs.tokens.append(self.headers.get("Authorization", ""))
-        status, reason = pacs.answers.popleft() if pacs.answers else (200, 0)
-        if status == 0:
+        pacs.requests.append(len(parts))
+        if pacs.answers and pacs.answers[0][0] == 0:
             self.close_connection = True
             return
-        said: dict[str, Any] = {}
-        reference = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}}
-        if status in (200, 202):
-            pacs.held.append(content)
-            if reason:
-                reference["00081196"] = {"vr": "US", "Value": [reason]}  # type: ignore[dict-item]
-            said = {"00081199": {"vr": "SQ", "Value": [reference]}}
-        elif reason:
-            reference["00081197"] = {"vr": "US", "Value": [reason]}  # type: ignore[dict-item]
-            said = {"00081198": {"vr": "SQ", "Value": [reference]}}
+        status, said = pacs.store([part.partition(b"\r\n\r\n")[2] for part in parts])
         encoded = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/dicom+json")
@@ -100,7 +125,10 @@ def _world(tmp_path: Path, pacs: DicomWeb, **wishes: str) -> World:
 
 
 def _send(world: World, instances: int = 1) -> Told:
-    made = world.release(instances=instances)
+    return _send_released(world, world.release(instances=instances))
+
+
+def _send_released(world: World, made: Manifest) -> Told:
     (destination,) = world.config.destinations
     assert isinstance(destination, StowDestination)
     told = Told()
@@ -147,19 +175,78 @@ def test_each_answer_has_its_reaction(
 
 
 def test_one_refused_instance_does_not_stop_the_others(tmp_path: Path, pacs: DicomWeb) -> None:
-    """Outcomes are per instance."""
-    pacs.answers = deque([(200, 0), (409, 0xA900), (200, 0)])
-    told = _send(_world(tmp_path, pacs), instances=3)
-    assert [answer.reaction for answer in told.answers] == [
-        Reaction.STORED, Reaction.REFUSE, Reaction.STORED,
+    """Outcomes are per instance, also where several are in one request."""
+    world = _world(tmp_path, pacs)
+    made = world.release(instances=3)
+    uids = [entry.sop_instance_uid for entry in made.instances]
+    pacs.failing = {uids[1]: 0xA900}
+    told = _send_released(world, made)
+    assert [(a.number, a.reaction) for a in told.answers] == [
+        (0, Reaction.STORED), (1, Reaction.REFUSE), (2, Reaction.STORED),
     ]  # fmt: skip
+    assert pacs.requests == [3]
+    assert told.ending.reaction is Reaction.STORED
 
 
-def test_a_busy_server_is_left_alone_at_once(tmp_path: Path, pacs: DicomWeb) -> None:
-    """503 to the first of five: the other four are not offered."""
-    pacs.answers = deque([(503, 0)] * 5)
+def test_what_an_answer_does_not_speak_of_is_posted_alone(tmp_path: Path, pacs: DicomWeb) -> None:
+    """One bad instance that spoils a whole request is found; the others are stored once more."""
+    world = _world(tmp_path, pacs)
+    made = world.release(instances=3)
+    pacs.answers = deque([(400, 0)])
+    pacs.failing = {made.instances[2].sop_instance_uid: 0xC000}
+    told = _send_released(world, made)
+    assert [(a.number, a.reaction) for a in told.answers] == [
+        (0, Reaction.STORED), (1, Reaction.STORED), (2, Reaction.THREE_TRIES),
+    ]  # fmt: skip
+    assert pacs.requests == [3, 1, 1, 1]
+
+
+def test_an_instance_that_is_passed_over_in_silence_is_not_stored(
+    tmp_path: Path, pacs: DicomWeb
+) -> None:
+    """The server speaks of the others only: that is no receipt, whatever the status is."""
+    world = _world(tmp_path, pacs)
+    made = world.release(instances=3)
+    pacs.failing = {made.instances[0].sop_instance_uid: 0}
+    told = _send_released(world, made)
+    assert {a.number: a.reaction for a in told.answers} == {
+        0: Reaction.THREE_TRIES, 1: Reaction.STORED, 2: Reaction.STORED,
+    }  # fmt: skip
+    assert pacs.requests == [3, 1]
+
+
+def test_a_request_is_bounded(
+    tmp_path: Path, pacs: DicomWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In instances and in bytes; what is larger by itself goes alone."""
+    monkeypatch.setattr(stow, "TOGETHER_INSTANCES", 4)
+    assert len(_send(_world(tmp_path / "some", pacs), instances=10).answers) == 10
+    assert pacs.requests == [4, 4, 2]
+    monkeypatch.setattr(stow, "TOGETHER_BYTES", 100)
+    _send(_world(tmp_path / "large", pacs), instances=3)
+    assert pacs.requests == [4, 4, 2, 1, 1, 1]
+
+
+def test_an_altered_file_does_not_keep_the_others(tmp_path: Path, pacs: DicomWeb) -> None:
+    """It is left out of the request."""
+    world = _world(tmp_path, pacs)
+    made = world.release(instances=3)
+    (world.outbox.releases / made.release / made.instances[1].file).unlink()
+    told = _send_released(world, made)
+    assert {a.number: a.reaction for a in told.answers} == {
+        0: Reaction.STORED, 1: Reaction.REFUSE, 2: Reaction.STORED,
+    }  # fmt: skip
+    assert pacs.requests == [2]
+
+
+def test_a_busy_server_is_left_alone_at_once(
+    tmp_path: Path, pacs: DicomWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 to the first request: the others are not made."""
+    monkeypatch.setattr(stow, "TOGETHER_INSTANCES", 2)
+    pacs.answers = deque([(503, 0)] * 3)
     told = _send(_world(tmp_path, pacs), instances=5)
-    assert len(told.answers) == 1
+    assert [answer.reaction for answer in told.answers] == [Reaction.RETRY] * 2
     assert told.ending.reaction is Reaction.RETRY
 
 

@@ -40,11 +40,12 @@ def make_release(
     rows: int = 16,
     series: int = 0,
     variant: UID | None = None,
+    spoilt: int = 0,
 ) -> Manifest:
     """Make a signed release of small synthetic images and give its manifest.
 
     A generation is a series of its own unless `series` says otherwise. With `variant`, each
-    instance lies there in that syntax too.
+    instance lies there in that syntax too. Instance number `spoilt` has no readable data set.
     """
     name = f"study{study:03d}-g{generation}"
     folder = outbox.staging / name
@@ -58,6 +59,8 @@ def make_release(
         if syntax.is_encapsulated:  # its bytes are no such image, and nobody here decodes it
             image.PixelData = encapsulate([image.PixelData])
         path = write_instance(folder / f"{image.SOPInstanceUID}.dcm", image)
+        if number == spoilt:
+            path.write_bytes(path.read_bytes().partition(b"\x08\x00")[0] + b"\xff" * 1000)
         path.chmod(0o440)
         entries.append(_entry(path, image.SOPInstanceUID, image.SOPClassUID, syntax, modality))
         if variant is not None:
