@@ -73,7 +73,6 @@ def deidentify(source: Path, target: Path, recipe: Recipe) -> Deidentified:
         series_instance_uid=new[_SERIES].decode(),
         patient_id=treatment.pseudonym.decode(),
         transfer_syntax_uid=instance.transfer_syntax_uid,
-        source_digest="",
         bytes=size,
     )
 
@@ -102,7 +101,7 @@ def begin(instance: Instance, recipe: Recipe, profile: Settled) -> Treatment:
         subkeys=subkeys,
         identity=identity,
         issuer=issuer,
-        pseudonym=pseudonym_of(profile.profile, subkeys, identity),
+        pseudonym=pseudonym_of(profile.profile, subkeys, issuer, patient_id),
         days=pseudonyms.shift_days(subkeys, identity),
         encoding=encoding,
         assumed=recipe.assume_charset,

@@ -37,5 +37,4 @@ class Deidentified:
     series_instance_uid: str
     patient_id: str
     transfer_syntax_uid: str
-    source_digest: str
     bytes: int

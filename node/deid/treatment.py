@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from node.deid import lookup
 from node.deid.identifiers import Identifiers
-from node.deid.pseudonyms import Subkeys, patient_code
+from node.deid.outcome import Held
+from node.deid.pseudonyms import Subkeys, identity_of, patient_code
 from node.deid.source import Source
+from node.profile import lookup
 from node.profile.profile import Profile
 
 
@@ -56,15 +57,16 @@ class Treatment:
     sequences: dict[tuple[object, str, bytes], bytes] = field(default_factory=dict)
     timeless: bool = True
 
-    def pseudonym_of(self, identity: bytes) -> bytes:
-        """Give the pseudonym of a patient, who need not be this instance's."""
-        if identity == self.identity:
-            return self.pseudonym
-        return pseudonym_of(self.profile, self.subkeys, identity)
 
+def pseudonym_of(profile: Profile, subkeys: Subkeys, issuer: str, patient_id: str) -> bytes:
+    """Give what stands for a patient under a profile: the lookup's text, or prefix and code.
 
-def pseudonym_of(profile: Profile, subkeys: Subkeys, identity: bytes) -> bytes:
-    """Give what stands for a patient under a profile: the lookup's text, or prefix and code."""
-    if profile.lookup is not None:
-        return lookup.pseudonym_of(profile.lookup, identity).encode("ascii")
-    return (profile.prefix + patient_code(subkeys, identity)).encode("ascii")
+    Held where the lookup has no row for the patient or cannot be used: a person can mend either.
+    """
+    if profile.lookup is None:
+        code = patient_code(subkeys, identity_of(issuer, patient_id))
+        return (profile.prefix + code).encode("ascii")
+    try:
+        return lookup.pseudonym_of(profile.lookup, issuer, patient_id).encode("ascii")
+    except (lookup.NotListed, lookup.LookupInvalid) as reason:
+        raise Held(str(reason)) from None

@@ -12,7 +12,7 @@ from node.deid.dummies import dummy, encoded
 from node.deid.element import Element
 from node.deid.outcome import Quarantined
 from node.deid.rebuild import Apply, Plan, Step, apply, timeless
-from node.deid.treatment import Treatment
+from node.deid.treatment import Treatment, pseudonym_of
 from node.profile.defaults import TEXT
 
 #: DS and IS as they come: digits, points, signs, exponents, blanks, and several of them.
@@ -129,10 +129,9 @@ def nested_patient_id(treatment: Treatment, _plan: Plan, buffer: bytes, element:
     """Give the pseudonym of the Patient ID of an item, which may be another patient's."""
     value = decode(buffer[element[3] : element[4]], treatment.encoding)
     issuer = _issuer_behind(treatment, buffer, element[4]) or treatment.issuer
-    identity = pseudonyms.identity_of(issuer, value)
     new = b""
     if value.strip(" \0"):
-        new = treatment.pseudonym_of(identity)
+        new = pseudonym_of(treatment.profile, treatment.subkeys, issuer, value)
     return encoded(element[1][:4], "LO", new, implicit=treatment.implicit)
 
 

@@ -47,7 +47,6 @@ def deidentify(source: Path, target: Path, recipe: Recipe) -> Deidentified:
         series_instance_uid=dataset.SeriesInstanceUID,
         patient_id=dataset.PatientID,
         transfer_syntax_uid=dataset.file_meta.TransferSyntaxUID,
-        source_digest="",
         bytes=target.stat().st_size,
     )
 
