@@ -29,6 +29,7 @@ COMMANDS = {
     "profile": "node.cli.profiles:profile",
     "config": "node.cli.configuration:config",
     "verify": "node.cli.verifying:verify",
+    "backup": "node.cli.backup:backup",
     "echo": "node.cli.echo:echo",
     "find": "node.cli.finding:find",
     "conformance": "node.cli.conformance:conformance",
