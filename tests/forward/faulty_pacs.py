@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -61,20 +61,37 @@ class Fault(StrEnum):
     WRONG_MESSAGE_ID = "answers for another message"
     WRONG_UID = "answers for another instance"
     GARBAGE = "answers with bytes that are no PDU"
+    DIE = "dies, and returns in a moment"
     # of an association
     REJECT_PERMANENT = "rejects for good, without a reason"
+    REJECT_CONTEXT_NAME = "does not support the application context name"
     REJECT_CALLING = "does not know the calling AE title"
+    REJECT_CALLED = "does not know the called AE title"
+    REJECT_VERSION = "does not support the protocol version"
     REJECT_TRANSIENT = "rejects for now"
+    REJECT_CONGESTED = "rejects for temporary congestion"
+    REJECT_FULL = "rejects because its local limit is exceeded"
+    REFUSE_SYNTAXES = "accepts, but no transfer syntax"
     ACCEPT_SILENCE = "takes the connection and says nothing"
     ABORT_ASSOCIATE = "aborts instead of accepting"
     CLOSE_ASSOCIATE = "closes instead of accepting"
     HALF_ACCEPT = "sends half an A-ASSOCIATE-AC"
 
 
-STORE_FAULTS = tuple(Fault)[1:14]
-ASSOCIATION_FAULTS = tuple(
-    fault for fault in tuple(Fault)[14:] if fault is not Fault.REJECT_CALLING
-)
+#: Result, source and reason (PS3.8 Table 9-21).
+REJECTS = {
+    Fault.REJECT_PERMANENT: (1, 1, 1),
+    Fault.REJECT_CONTEXT_NAME: (1, 1, 2),
+    Fault.REJECT_CALLING: (1, 1, 3),
+    Fault.REJECT_CALLED: (1, 1, 7),
+    Fault.REJECT_VERSION: (1, 2, 2),
+    Fault.REJECT_TRANSIENT: (2, 1, 1),
+    Fault.REJECT_CONGESTED: (2, 3, 1),
+    Fault.REJECT_FULL: (2, 3, 2),
+}
+_FIRST_OF_ASSOCIATIONS = tuple(Fault).index(Fault.REJECT_PERMANENT)
+STORE_FAULTS = tuple(Fault)[1:_FIRST_OF_ASSOCIATIONS]
+ASSOCIATION_FAULTS = tuple(Fault)[_FIRST_OF_ASSOCIATIONS:]
 
 
 class Closed(Exception):  # noqa: N818 -- the peer's end, not an error of the test
@@ -137,8 +154,20 @@ class FaultyPacs:
         self._listener.close()
         with self.lock:
             for each in self._sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
                 each.close()
             self._sockets.clear()
+
+    def die(self) -> None:
+        """Close everything as a crash does, and be back in a moment with what it holds."""
+        with self.lock:
+            if self._closing:
+                return
+            self._closing = True
+            port = self.port
+        self.stop()
+        threading.Timer(0.2, self.start, (port,)).start()
 
     def _accept(self) -> None:
         listener = self._listener
@@ -215,16 +244,10 @@ class Peer:
     def negotiate(self, body: bytes) -> None:
         """Answer the A-ASSOCIATE-RQ, or do what the fault says."""
         fault = self.pacs.next_fault(self.pacs.association_faults)
+        if fault in REJECTS:
+            self.send_pdu(A_ASSOCIATE_RJ, bytes([0, *REJECTS[Fault(fault)]]))
+            raise Closed
         match fault:
-            case Fault.REJECT_PERMANENT:
-                self.send_pdu(A_ASSOCIATE_RJ, bytes([0, 1, 1, 1]))
-                raise Closed
-            case Fault.REJECT_CALLING:
-                self.send_pdu(A_ASSOCIATE_RJ, bytes([0, 1, 1, 3]))
-                raise Closed
-            case Fault.REJECT_TRANSIENT:
-                self.send_pdu(A_ASSOCIATE_RJ, bytes([0, 2, 3, 1]))
-                raise Closed
             case Fault.ABORT_ASSOCIATE:
                 self.send_pdu(A_ABORT, bytes([0, 0, 2, 0]))
                 raise Closed
@@ -232,13 +255,13 @@ class Peer:
                 raise Closed
             case Fault.ACCEPT_SILENCE:
                 self.hang()
-        answer = self.accept(body)
+        answer = self.accept(body, refuse=fault is Fault.REFUSE_SYNTAXES)
         if fault is Fault.HALF_ACCEPT:
             self.connection.sendall(answer[: len(answer) // 2])
             raise Closed
         self.connection.sendall(answer)
 
-    def accept(self, body: bytes) -> bytes:
+    def accept(self, body: bytes, *, refuse: bool) -> bytes:
         """Give the A-ASSOCIATE-AC (PS3.8 9.3.3): each context with its first syntax."""
         answers = item(0x10, APPLICATION_CONTEXT.encode())
         for kind, value in items(body[68:]):
@@ -254,7 +277,7 @@ class Peer:
                 abstract == STORAGE_COMMITMENT and self.pacs.commitment is None
             ):
                 result = 3
-            elif all(each in self.pacs.refused_syntaxes for each in syntaxes):
+            elif refuse or all(each in self.pacs.refused_syntaxes for each in syntaxes):
                 result = 4
             else:
                 self.contexts[number] = (abstract, syntax)
@@ -320,6 +343,9 @@ class Peer:
         status = fault if isinstance(fault, int) else 0
         self.midway(fault)  # a data set in one PDU has no middle: then it is the end
         if fault is Fault.DROP_BEFORE:
+            raise Closed
+        if fault is Fault.DIE:
+            self.pacs.die()
             raise Closed
         if fault is Fault.ABORT_BEFORE or uid == self.pacs.poison:
             self.send_pdu(A_ABORT, bytes(4))

@@ -5,36 +5,42 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from node.forward.outcomes import OUTCOMES
+from node.outbox import decisions
 from node.outbox.manifest import Manifest
 from node.outbox.states import DeliveryState
 from tests.forward.faulty_pacs import (
     ASSOCIATION_FAULTS,
     STORE_FAULTS,
-    WARNINGS,
     Fault,
     FaultyPacs,
     running,
 )
-from tests.forward.harness import IMPATIENT, World, dicom_destination, make_world, tick_until
+from tests.forward.harness import (
+    IMPATIENT,
+    World,
+    decide,
+    dicom_destination,
+    make_world,
+    tick_until,
+)
 
-#: Statuses after which the same bytes are sent again.
-PASSING = (0xA700, 0xA7FF, 0x0110, 0x0213)
+#: Every status of the table, and some that the standard does not know. Not 0111H: a PACS that says
+#: so of what it has not is a liar, and test_dicom.py has the true ones.
+STATUSES = (*(each for row in OUTCOMES for each in (row.first, row.last)), 0x0001, 0xA800, 0xFE00)
 
 
 def _faulted_sends(tmp_path: Path, wanted: int, seed: int, seconds: float) -> None:
     chance = random.Random(seed)
     pacs = FaultyPacs(
-        store_faults=deque(
-            chance.choice([*STORE_FAULTS, *PASSING, *WARNINGS, Fault.NONE, Fault.NONE])
-            for _ in range(wanted)
-        ),
-        association_faults=deque(
-            chance.choice([*ASSOCIATION_FAULTS, *[Fault.NONE] * 12]) for _ in range(wanted // 2)
-        ),
+        store_faults=_some_of((*STORE_FAULTS, *STATUSES), wanted, chance),
+        association_faults=_some_of(ASSOCIATION_FAULTS, wanted // 2, chance),
     )
     deadline = time.monotonic() + seconds
     made: list[Manifest] = []
@@ -43,7 +49,7 @@ def _faulted_sends(tmp_path: Path, wanted: int, seed: int, seconds: float) -> No
         with world.forwarding() as forwarder:
             while pacs.store_faults:
                 made.append(world.release(study=len(made) + 1, instances=10))
-                tick_until(forwarder, lambda: _all_delivered(world, len(made)), seconds)
+                tick_until(forwarder, lambda: _all_delivered(world, made), seconds)
                 assert time.monotonic() < deadline
     for manifest in made:
         for number, entry in enumerate(manifest.instances):
@@ -52,9 +58,26 @@ def _faulted_sends(tmp_path: Path, wanted: int, seed: int, seconds: float) -> No
     assert [receipt["instances"] for receipt in world.receipts()] == [10] * len(made)
 
 
-def _all_delivered(world: World, releases: int) -> bool:
+def _some_of(faults: Sequence[Fault | int], wanted: int, chance: random.Random) -> deque[Any]:
+    """Give each fault at least once, some of them again, and as often none, in any order."""
+    some = [
+        *faults,
+        *chance.choices([*faults, *[Fault.NONE] * len(faults)], k=wanted - len(faults)),
+    ]
+    chance.shuffle(some)
+    return deque(some)
+
+
+def _all_delivered(world: World, made: list[Manifest]) -> bool:
+    """Tell whether all is there; a person resumes and retries what waits for one."""
     found = world.deliveries()
-    return len(found) == releases and all(d.state is DeliveryState.DELIVERED for d in found)
+    if not decisions.waiting(world.outbox.decisions):
+        if world.overview()[0]["paused"]:
+            decide(world, "resume", destination="research")
+        for delivery in found:
+            if delivery.state is DeliveryState.REFUSED:
+                decide(world, "retry", study=delivery.study)
+    return len(found) == len(made) and all(d.state is DeliveryState.DELIVERED for d in found)
 
 
 def test_faulted_sends_leave_each_instance_once(tmp_path: Path) -> None:
@@ -63,7 +86,7 @@ def test_faulted_sends_leave_each_instance_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
-def test_a_thousand_faulted_sends_leave_each_instance_once(tmp_path: Path) -> None:
-    """The same, as `make crash` runs it."""
-    _faulted_sends(tmp_path, wanted=1000, seed=2, seconds=800)
+@pytest.mark.parametrize("seed", range(2, 9))
+def test_a_thousand_faulted_sends_leave_each_instance_once(tmp_path: Path, seed: int) -> None:
+    """The same, as `make crash` runs it: 7 times 150, each in another order."""
+    _faulted_sends(tmp_path, wanted=150, seed=seed, seconds=100)
