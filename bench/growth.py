@@ -31,6 +31,7 @@ from node.inbox.layout import Inbox
 from node.inbox.tables import event, generation, instance, study
 from node.observe import set_up_logging
 from node.process.adoption import adopt
+from node.process.ahead import Ahead
 from node.process.audit import Audit, check_next_study, check_totals
 from node.process.beginning import begin_generations
 from node.process.closing import close_generations
@@ -117,7 +118,7 @@ def measure(size: int) -> dict[str, float]:
         def idle_steps() -> None:
             adopt(place, 0.0)
             complete_studies(place)
-            begin_generations(place)
+            begin_generations(place, Ahead())
             close_generations(place, chain)
             check_totals(place, audit)
             under_way(place)

@@ -48,7 +48,7 @@ from node.validate import Finding, Severity, Verdict, validate
 _PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
-_known: dict[tuple[str, str], Profile] = {}
+_known: dict[tuple[str, str, Path | None], Profile] = {}
 
 
 def treat(message: Deidentify) -> Done:
@@ -65,7 +65,7 @@ def treat(message: Deidentify) -> Done:
 
 def know(profile: Profile) -> Profile:
     """Give the profile of this digest that the process knows, with what it has decided already."""
-    return _known.setdefault((profile.name, profile.digest), profile)
+    return _known.setdefault((profile.name, profile.digest, profile.lookup), profile)
 
 
 def _clean(files: Sequence[FileReference]) -> None:

@@ -60,6 +60,8 @@ class InstanceFacts:
     references: frozenset[str] = frozenset()
     #: Days by which the recipe moves this patient's dates; 0 where it moves none.
     shift_days: int = 0
+    #: Keyed digest of the original's patient, which tells two of one pseudonym apart.
+    witness: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.profile.actions import Option
@@ -58,7 +58,8 @@ def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
     case = _open_case(original, recipe)
     findings = [*excluding, *_check(original, result, recipe, case)]
     findings += check_pixels(original, result, source, output)
-    return Verdict(gathered(findings), digest, size, _facts(result, case.patient.days))
+    facts = replace(_facts(result, case.patient.days), witness=case.patient.witness)
+    return Verdict(gathered(findings), digest, size, facts)
 
 
 def _unreadable(which: str, why: Unreadable) -> Finding:

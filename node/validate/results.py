@@ -51,6 +51,11 @@ class Patient:
     #: Days by which dates go back; 0 where the profile does not move them.
     days: int
 
+    @property
+    def witness(self) -> str:
+        """The keyed digest that tells two patients of one pseudonym apart."""
+        return pseudonyms.witness(self.keys, self.identity)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:

@@ -63,6 +63,7 @@ def _check_one(facts: Sequence[InstanceFacts]) -> Iterator[Finding]:
         ("Patient's Name", {fact.patient_name for fact in facts}),
         ("Study Instance UID", {fact.study_instance_uid for fact in facts}),
         ("date shift", {fact.shift_days for fact in facts}),
+        ("patient behind the pseudonym", {fact.witness for fact in facts if fact.witness}),
     ):
         if len(values) > 1:
             yield _hold(f"The instances do not share one {name}: there are {len(values)}.")
