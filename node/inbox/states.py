@@ -59,7 +59,7 @@ TRANSITIONS: frozenset[tuple[StudyState, StudyState]] = frozenset(
         (_S.PROCESSING, _S.RELEASED),
         (_S.PROCESSING, _S.HELD),
         (_S.PROCESSING, _S.REJECTED),  # a person
-        (_S.PROCESSING, _S.COMPLETE),  # its profile, route or key changed: made anew
+        (_S.PROCESSING, _S.COMPLETE),  # its recipe changed: made anew
         (_S.RELEASED, _S.RECEIVING),  # a late instance
         (_S.RELEASED, _S.COMPLETE),  # a person has all generations made anew
         (_S.HELD, _S.COMPLETE),  # a person's `requeue`

@@ -83,6 +83,8 @@ generation = Table(
     _text("profile_digest"),
     _text("domain"),
     _text("key_fingerprint"),
+    #: All that decided how its instances were treated (node.process.recipes).
+    _text("recipe_digest"),
     #: Of the output: the pseudonym and the new UID, once it is out.
     _text("patient_id"),
     _text("study_instance_uid"),
@@ -127,6 +129,8 @@ instance = Table(
     Column("patient_digest", Text, nullable=False),
     Column("patient_id", Text),  # PHI
     Column("issuer_of_patient_id", Text),  # PHI
+    _text("accession_digest"),
+    Column("accession_number", Text),  # PHI
     #: SHA-256 of the dataset's bytes as received, where it has been computed.
     _text("source_digest"),
     _text("output_sop_instance_uid"),
@@ -141,6 +145,7 @@ instance = Table(
     Index("instance_by_sop", "sop_digest", "study"),
     Index("instance_by_series", "study", "series_digest", "series"),
     Index("instance_by_patient", "patient_id"),
+    Index("instance_by_accession", "accession_number"),
     Index("instance_by_sop_uid", "sop_instance_uid"),
 )
 

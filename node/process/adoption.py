@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,26 +31,34 @@ _ASSOCIATION_LETTERS = 10
 log = structlog.get_logger()
 
 
-def adopt(place: Workplace, since: float) -> int:
-    """Adopt a batch of arrived files and return how many it was (BATCH: there may be more).
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """How many files a batch had (BATCH: there may be more), and the rows that are new."""
+
+    files: int = 0
+    rows: Sequence[dict[str, Any]] = ()
+
+
+def adopt(place: Workplace, since: float) -> Adopted:
+    """Adopt a batch of arrived files.
 
     `since` is the steady time of the pass before: nothing here arrived earlier than that, whatever
     the clocks say.
     """
     names = _arrived_names(place.inbox.arrived)
     if not names:
-        return 0
+        return Adopted()
     with place.transaction() as transaction:
         known = _known_studies(transaction, names)
         fresh = [
             _look_at(place.inbox.arrived / f"{name}.dcm") for name in names if name not in known
         ]
-        known |= _write_rows(place, transaction, fresh, since)
+        rows = _write_rows(place, transaction, fresh, since)
         if fresh:
             size = sum(one.bytes for one in fresh)
             transaction.log("instances_adopted", instances=len(fresh), bytes=size)
-    _move_files(place, known)
-    return len(names)
+    _move_files(place, known | {row["id"]: row["study"] for row in rows})
+    return Adopted(len(names), rows)
 
 
 def _arrived_names(arrived: Path) -> list[str]:
@@ -83,18 +92,15 @@ def _look_at(path: Path) -> Arrived:
 
 def _write_rows(
     place: Workplace, transaction: Transaction, fresh: Sequence[Arrived], since: float
-) -> dict[str, str]:
-    """Insert the rows of a batch and give the study of each instance."""
+) -> list[dict[str, Any]]:
+    """Insert the rows of a batch."""
     studies = StudiesOfBatch(place, transaction, fresh, since)
-    rows: list[dict[str, Any]] = []
-    for one in fresh:
-        row = studies.row_of(one)
-        rows.append(row)
+    rows = [studies.row_of(one) for one in fresh]
     if rows:
         transaction.conn.execute(insert(instance), rows)
     studies.write_arrivals()
     _note_associations(transaction, fresh, rows)
-    return {row["id"]: row["study"] for row in rows}
+    return rows
 
 
 def _note_associations(

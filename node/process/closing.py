@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
@@ -13,11 +12,12 @@ from sqlalchemy.exc import OperationalError
 from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
-from node.inbox.tables import generation, instance, job, study
-from node.process.beginning import last_released, queue_jobs, waiting_instances
+from node.inbox.tables import generation, instance, study
 from node.process.judging import why_held
+from node.process.numbering import last_released
+from node.process.outcomes import variants_of
 from node.process.outdated import make_anew_if_outdated
-from node.process.recording import variants_of
+from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace, log
@@ -37,13 +37,9 @@ def close_generations(place: Workplace, chain: Chain) -> Closed:
         study.c.state == StudyState.PROCESSING, study.c.done >= study.c.total
     )
     with place.index.connect() as conn:
-        done = conn.execute(query.where(~_has_jobs())).all()
+        done = conn.execute(query.where(~has_jobs())).all()
     outcomes = [_close_safely(place, chain, row) for row in done]
     return Closed(outcomes.count(True), outcomes.count(False))
-
-
-def _has_jobs() -> Any:
-    return select(job.c.id).where(job.c.study == study.c.id).exists()
 
 
 def _close_safely(place: Workplace, chain: Chain, row: AnyRow) -> bool:

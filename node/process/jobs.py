@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from sqlalchemy import case, delete, func, select, update
 
@@ -34,17 +35,27 @@ def start_jobs(place: Workplace, pool: Pool) -> int:
     while pool.free:
         with place.transaction() as transaction:
             row = _next_job(transaction)
-            if row is None or not _fits(transaction, row):
+            if row is None or not fits(transaction, row.largest):
                 return started
-            message = _activate(place, transaction, row)
+            message = activate(place, transaction, row, row.generation, row.route)
         try:
-            pool.start(row.id, treat, message, _timeout(place), _limits(place, row.largest))
+            launch(place, pool, message, row.largest)
         except PoolBroken:
             with place.transaction() as transaction:
-                _give_back(transaction, row)
+                again = update(job).where(job.c.id == row.id).values(state="QUEUED")
+                transaction.conn.execute(again)
+                uncount_attempt(transaction, json.loads(row.instances))
             raise
         started += 1
     return started
+
+
+def launch(
+    place: Workplace, pool: Pool, message: Deidentify, largest: int, *, spare_time: bool = False
+) -> None:
+    """Give an activated job to a worker; PoolBroken if none could be started."""
+    memory, timeout = MEMORY_BYTES + MEMORY_PER_BYTE * largest, _timeout(place)
+    pool.start(message.job, treat, message, timeout, Limits(memory, int(timeout) + 1, spare_time))
 
 
 def _next_job(transaction: Transaction) -> AnyRow | None:
@@ -63,7 +74,7 @@ def _next_job(transaction: Transaction) -> AnyRow | None:
     return transaction.conn.execute(query_.where(columns.id == chosen)).one()
 
 
-def _fits(transaction: Transaction, row: AnyRow) -> bool:
+def fits(transaction: Transaction, largest: int) -> bool:
     """Tell whether the job may run beside those that do; what does not fit waits and comes next."""
     running = transaction.conn.execute(
         select(func.count(), func.coalesce(func.sum(job.c.largest), 0)).where(
@@ -71,10 +82,12 @@ def _fits(transaction: Transaction, row: AnyRow) -> bool:
         )
     ).one()
     count, size = running
-    return bool(count == 0 or size + row.largest <= BYTES_AT_ONCE)
+    return bool(count == 0 or size + largest <= BYTES_AT_ONCE)
 
 
-def _activate(place: Workplace, transaction: Transaction, row: AnyRow) -> Deidentify:
+def activate(
+    place: Workplace, transaction: Transaction, row: AnyRow, number: int, route: str
+) -> Deidentify:
     """Count the attempt, before the worker can take anything down with it."""
     names: list[str] = json.loads(row.instances)
     transaction.conn.execute(update(job).where(job.c.id == row.id).values(state="ACTIVE"))
@@ -82,18 +95,17 @@ def _activate(place: Workplace, transaction: Transaction, row: AnyRow) -> Deiden
         update(instance).where(instance.c.id.in_(names)).values(attempts=instance.c.attempts + 1)
     )
     transaction.log("job_started", job=row.id, study=row.study, instances=len(names))
-    folder = staging_folder(place.outbox, row.study, row.generation)
+    folder = staging_folder(place.outbox, row.study, number)
     folder.mkdir(mode=0o700, exist_ok=True)
     files = tuple(
         FileReference(name, original(place.inbox, row.study, name), staged_file(folder, name))
         for name in names
     )
-    return Deidentify(row.id, place.recipes[row.route], files, place.wishes(row.route))
+    return Deidentify(row.id, place.recipes[route], files, place.wishes(route))
 
 
-def _give_back(transaction: Transaction, row: AnyRow) -> None:
-    names = json.loads(row.instances)
-    transaction.conn.execute(update(job).where(job.c.id == row.id).values(state="QUEUED"))
+def uncount_attempt(transaction: Transaction, names: Sequence[str]) -> None:
+    """Take back a start for which the instances are not to blame."""
     transaction.conn.execute(
         update(instance).where(instance.c.id.in_(names)).values(attempts=instance.c.attempts - 1)
     )
@@ -108,8 +120,3 @@ def forget_job(transaction: Transaction, job_id: int) -> AnyRow | None:
 
 def _timeout(place: Workplace) -> float:
     return place.config.process.job_timeout_seconds
-
-
-def _limits(place: Workplace, largest: int) -> Limits:
-    memory = MEMORY_BYTES + MEMORY_PER_BYTE * largest
-    return Limits(memory, int(_timeout(place)) + 1)

@@ -10,8 +10,8 @@ from sqlalchemy import delete, insert, select
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState
 from node.inbox.tables import finding, generation, instance
-from node.process.beginning import last_released
-from node.process.recording import facts_of
+from node.process.numbering import last_released
+from node.process.outcomes import facts_of
 from node.process.versions import other_versions, out_otherwise
 from node.process.workplace import Transaction, Workplace
 from node.validate import HOLDING, Finding, Generation, check_study

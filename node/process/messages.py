@@ -10,6 +10,9 @@ from node.pixels.variants import Wish
 from node.profile.recipe import Recipe
 from node.validate import Finding, Verdict
 
+#: The generation of a job that works ahead: its study has not begun one yet.
+AHEAD = 0
+
 
 @dataclass(frozen=True, slots=True)
 class FileReference:

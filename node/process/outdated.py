@@ -1,4 +1,4 @@
-"""A generation that was begun with another profile or route than is configured now is made anew.
+"""A generation that was begun by another recipe than the one that holds now is made anew.
 
 One release is made by one recipe: what a run before de-identified by another is taken back.
 """
@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_study
 from node.inbox.tables import generation, instance, job
+from node.process.choosing import recipe_now
 from node.process.staging import release_name
 from node.process.workplace import Transaction, Workplace
 
@@ -18,13 +19,12 @@ def make_anew_if_outdated(place: Workplace, transaction: Transaction, row: AnyRo
     """Take a processing study's generation back if its recipe changed; tell whether it did."""
     if (place.outbox.releases / release_name(row.id, row.generation)).exists():
         return False  # out already; only its row is missing
-    begun = transaction.conn.execute(
-        select(generation.c.profile_digest, generation.c.key_fingerprint).where(
+    begun_by = transaction.conn.execute(
+        select(generation.c.recipe_digest).where(
             generation.c.study == row.id, generation.c.number == row.generation
         )
-    ).one()
-    recipe = place.recipes.get(row.route)
-    if recipe is not None and tuple(begun) == (recipe.profile.digest, place.key_fingerprint):
+    ).scalar_one()
+    if recipe_now(place, transaction, row) == begun_by:
         return False
     _take_back(transaction, row)
     return True
@@ -49,4 +49,4 @@ def _take_back(transaction: Transaction, row: AnyRow) -> None:
         transaction.now,
         override="",
     )
-    transaction.tell("study_requeued", row.id, reason="its profile, route or key changed")
+    transaction.tell("study_requeued", row.id, reason="what decides how it is treated has changed")

@@ -10,8 +10,9 @@ from node import observe
 from node.inbox.states import StudyState
 from node.inbox.tables import instance, job, study
 from node.outbox.manifest import ManifestInvalid
-from node.process.beginning import queue_jobs, waiting_instances
+from node.process.messages import AHEAD
 from node.process.outdated import make_anew_if_outdated
+from node.process.queueing import queue_jobs, waiting_instances
 from node.process.release import is_out, record_release
 from node.process.staging import clean_staging, release_name
 from node.process.workplace import Workplace, log
@@ -31,6 +32,8 @@ def recover(place: Workplace) -> None:
         interrupted = conn.execute(select(job).where(job.c.state == "ACTIVE")).all()
         for row in interrupted:
             conn.execute(delete(job).where(job.c.id == row.id))
+            if row.generation == AHEAD:
+                continue  # its instances wait for their study anyhow
             again = waiting_instances(transaction, instance.c.id.in_(json.loads(row.instances)))
             queue_jobs(place, transaction, row.study, row.generation, again)
         unfinished = conn.execute(

@@ -20,7 +20,7 @@ from node.inbox.tables import generation, instance, study
 from node.outbox import manifest as manifests
 from node.outbox.chain import Head
 from node.outbox.manifest import FILE_NAME, Manifest, ReleasedInstance
-from node.process.recording import facts_of, variants_of
+from node.process.outcomes import facts_of, variants_of
 from node.process.staging import release_name, staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace
 from node.profile.actions import Option

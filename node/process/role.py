@@ -23,6 +23,7 @@ from node.outbox.manifest import ManifestInvalid
 from node.outbox.signing import SigningKeyError
 from node.pool import Ended, Pool, PoolBroken
 from node.process.adoption import BATCH, adopt
+from node.process.ahead import Ahead
 from node.process.audit import check_totals
 from node.process.beginning import begin_generations
 from node.process.clock import save_anchor
@@ -64,6 +65,7 @@ class Run:
     place: Workplace
     pool: Pool
     chain: Chain
+    ahead: Ahead = field(default_factory=Ahead)
     progress: Progress = field(default_factory=Progress)
     housekeeping: Housekeeping = field(default_factory=Housekeeping)
     stopping: bool = False
@@ -122,7 +124,7 @@ def _take_steps(this: Run) -> int:
     completed = 0
     if not this.backlog:  # what lies there unread may belong to studies that look complete
         completed = complete_studies(place)
-    begun = begin_generations(place)
+    begun = begin_generations(place, this.ahead)
     this.progress.tell(place)
     closed, started = (0, 0) if _in_trouble(this) else (_close(this), _start_jobs(this))
     check_totals(place, this.housekeeping.audit)
@@ -133,9 +135,10 @@ def _take_steps(this: Run) -> int:
 def _adopt(this: Run) -> int:
     now = this.place.clock.now()
     adopted = adopt(this.place, since=this.adopted_at)
+    this.ahead.offer(adopted.rows)
     this.adopted_at = now
-    this.backlog = adopted == BATCH
-    return adopted
+    this.backlog = adopted.files == BATCH
+    return adopted.files
 
 
 def _close(this: Run) -> int:
@@ -147,7 +150,7 @@ def _close(this: Run) -> int:
 
 def _start_jobs(this: Run) -> int:
     try:
-        return start_jobs(this.place, this.pool)
+        return start_jobs(this.place, this.pool) + this.ahead.start(this.place, this.pool)
     except PoolBroken as error:
         _pause(this)
         log.warning("worker_died", **observe.exception_facts(error))
@@ -165,7 +168,8 @@ def _in_trouble(this: Run) -> bool:
 
 def _record(this: Run, ended: Ended) -> None:
     this.idle_until = 0.0
-    if record(this.place, ended):
+    write_down = this.ahead.note if ended.token in this.ahead.active else record
+    if write_down(this.place, ended):
         _pause(this)
 
 

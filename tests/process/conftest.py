@@ -24,7 +24,6 @@ from node.outbox.layout import Outbox
 from node.pool import Ended
 from node.process import role, worker
 from node.process.opening import open_workplace
-from node.process.progress import Progress
 from node.process.recovery import recover
 from node.process.role import Run, tick
 from node.process.workplace import Workplace
@@ -102,7 +101,7 @@ class Door:
         """Start a run, as after the last one ended anyhow."""
         place, chain = open_workplace(self.config, self.inbox, self._exits)
         self.place: Workplace = replace(place, clock=self.clock)
-        self.run = Run(self.place, self.pool, chain, Progress(), adopted_at=0.0)
+        self.run = Run(self.place, self.pool, chain, adopted_at=0.0)
         recover(self.place)
 
     def close(self) -> None:

@@ -1,0 +1,105 @@
+"""Which route a study takes, and what its lists say of its patient: asked of what has arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from node.config import Route
+from node.inbox.index import AnyRow
+from node.inbox.states import InstanceState
+from node.inbox.tables import instance
+from node.process.patients import Consent, ListUnreadable, Patient, consent_of, identity
+from node.process.recipes import recipe_digest
+from node.process.routing import NoRoute, Sender, choose_route
+from node.process.workplace import Transaction, Workplace
+
+
+class CannotBegin(Exception):  # noqa: N818 -- a fact about the study
+    """The study needs a person before anything of it can be treated; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A study's route, what its lists say of the patient, and all that decides about instances."""
+
+    route: Route
+    consent: Consent
+    recipe_digest: str
+
+
+def choose(place: Workplace, transaction: Transaction, row: AnyRow) -> Choice:
+    """Choose the route of a study, unless that was done, and ask the route's lists.
+
+    Raises
+    ------
+    CannotBegin
+        If a person must look first.
+    """
+    members = _members(transaction, row.id)
+    try:
+        route = _route_of(place, row, members)
+        patients = _patients(members, route)
+        consent = consent_of(route, patients)
+    except (NoRoute, ListUnreadable) as reason:
+        raise CannotBegin(str(reason)) from None
+    _one_patient(patients)
+    return Choice(route, consent, recipe_digest(place, route, patients))
+
+
+def recipe_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str | None:
+    """Digest the recipe that a study's generation would have now; None if none can be told.
+
+    That is the case when its route is not configured any more.
+    """
+    members = _members(transaction, row.id, instance.c.generation == row.generation)
+    for route in place.config.effective_routes:
+        if route.name == row.route:
+            return recipe_digest(place, route, _patients(members, route))
+    return None
+
+
+def _members(transaction: Transaction, study_id: str, *which: Any) -> Sequence[AnyRow]:
+    """Tell what kinds of instances count: by sender, modality and patient, those that may leave."""
+    columns = instance.c
+    query = (
+        select(
+            columns.called_ae_title, columns.calling_ae_title, columns.modality,
+            columns.issuer_of_patient_id, columns.patient_id,
+        )
+        .where(
+            columns.study == study_id,
+            columns.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
+            columns.patient_id.is_not(None),
+            *which,
+        )
+        .distinct()
+    )  # fmt: skip
+    return transaction.conn.execute(query).all()
+
+
+def _route_of(place: Workplace, row: AnyRow, members: Iterable[AnyRow]) -> Route:
+    routes = place.config.effective_routes
+    if row.route:
+        for route in routes:
+            if route.name == row.route:
+                return route
+        raise CannotBegin(f"its route {row.route} is no longer configured")
+    senders = {Sender(one.called_ae_title, one.calling_ae_title) for one in members}
+    return choose_route(routes, senders, {one.modality for one in members})
+
+
+def _patients(members: Iterable[AnyRow], route: Route) -> set[Patient]:
+    return {
+        identity(one.issuer_of_patient_id, one.patient_id, route.default_issuer) for one in members
+    }
+
+
+def _one_patient(patients: set[Patient]) -> None:
+    if any(not patient.patient_id for patient in patients):
+        raise CannotBegin("an instance has no Patient ID")
+    if len(patients) > 1:
+        raise CannotBegin("its instances are of more than one patient")
