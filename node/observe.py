@@ -42,6 +42,7 @@ EVENTS = frozenset(
         "release_seen", "release_refused", "delivery_started", "delivery_progress",
         "delivery_deferred", "delivery_refused", "study_delivered", "study_committed",
         "delivery_abandoned", "delivery_withdrawn", "destination_paused", "destination_resumed",
+        "ledger_behind",
         # web
         "page_served", "sign_in_refused",
     }

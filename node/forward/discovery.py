@@ -22,6 +22,7 @@ from node.outbox.receipts import ReceiptInvalid, read_receipt
 from node.outbox.states import DeliveryState
 
 NOT_CONFIGURED = "the configuration has no such destination: add it and retry, or abandon"
+_WERE_SENT = frozenset({DeliveryState.DELIVERED, DeliveryState.COMMITTED})
 log = structlog.get_logger()
 
 
@@ -66,7 +67,7 @@ def add_release(
         opening = _open(connection, outbox, manifest, to, destinations.get(to))
         ledger.add_delivery(
             connection, name, to, opening.entries, now, state=opening.state, answer=opening.answer,
-            intents=int(ledger_was_lost),
+            intents=int(ledger_was_lost or opening.state in _WERE_SENT),
         )  # fmt: skip
         if opening.state is DeliveryState.REFUSED:
             log.error(

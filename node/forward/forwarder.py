@@ -15,7 +15,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import Destination, DicomDestination, NodeConfig
-from node.forward import discovery, people, recovery, settling
+from node.forward import discovery, people, recovery, restored, settling
 from node.forward.lines import Line, Lines
 from node.forward.questions import Questions
 from node.forward.sending import make_context
@@ -93,14 +93,17 @@ class Forwarder:
     def recover(self, now: float, *, ledger_was_lost: bool) -> None:
         """Take up what was left by the run before."""
         recovery.recover(self.engine, self.outbox, self.destinations, now)
-        self.ledger_was_lost = ledger_was_lost
-        with self.engine.connect() as connection:
+        with self.engine.begin() as connection:
+            is_behind = restored.catch_up(connection, self.outbox, now)
             # Every one where the ledger was lost, also when the start that noticed it was cut off.
             self._again = [
                 path
                 for path in decisions.applied(self.outbox.decisions)
                 if not deliveries.is_taken(connection, path.name)
             ]
+            self.ledger_was_lost = ledger_was_lost or is_behind or bool(self._again)
+            if self.ledger_was_lost:
+                restored.doubt(connection)
             self.known = set(deliveries.release_names(connection))
 
     def tick(self, now: float, monotonic: float) -> None:

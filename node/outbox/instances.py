@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.outbox.manifest import ReleasedInstance
-from node.outbox.states import InstanceState
+from node.outbox.states import DeliveryState, InstanceState
 from node.outbox.tables import delivery, delivery_instance
 
 
@@ -129,6 +129,16 @@ def replace(connection: sa.Connection, number: int, file: str, by: ReleasedInsta
             answer="",
         )
     )  # fmt: skip
+
+
+def doubt(connection: sa.Connection, states: Iterable[DeliveryState]) -> None:
+    """Let the instances of deliveries in these states count as perhaps sent before."""
+    open_ones = sa.select(delivery.c.id).where(delivery.c.state.in_(list(states)))
+    connection.execute(
+        delivery_instance.update()
+        .where(delivery_instance.c.intents == 0, delivery_instance.c.delivery.in_(open_ones))
+        .values(intents=1)
+    )
 
 
 def intend(connection: sa.Connection, number: int, files: Iterable[str]) -> None:

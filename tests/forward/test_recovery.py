@@ -20,7 +20,6 @@ from tests.forward.harness import (
     make_world,
     pause,
     resume,
-    tick_for,
     tick_until,
 )
 
@@ -147,50 +146,6 @@ def test_recovering_twice_is_recovering_once(tmp_path: Path) -> None:
                 recovery.recover(forwarder.engine, world.outbox, forwarder.destinations, 1.0)
             assert _done(world)
             assert len(world.receipts()) == 1
-
-
-def test_a_lost_ledger_is_rebuilt_from_receipts_and_decisions(tmp_path: Path) -> None:
-    """What has a receipt is not sent again, what was abandoned stays so, the rest is unknown."""
-    with running(FaultyPacs(refuse_duplicates=True)) as pacs:
-        world = make_world(tmp_path, [dicom_destination(pacs.port)])
-        first, second, third = (world.release(study=n, instances=2) for n in (1, 2, 3))
-        with world.forwarding() as forwarder:
-            tick_until(forwarder, lambda: _done(world))
-        for path in tmp_path.glob("outbox/db/ledger*"):
-            path.unlink()
-        # As if the second's receipt had not been written yet, and the third had been given up.
-        (world.outbox.receipts / f"{second.release}--research.json").unlink()
-        (world.outbox.receipts / f"{third.release}--research.json").unlink()
-        decide(world, "abandon", study=third.study)
-        (decided,) = world.outbox.decisions.glob("*.json")
-        (world.outbox.decisions / "applied").mkdir(exist_ok=True)
-        decided.rename(world.outbox.decisions / "applied" / decided.name)
-        pacs.asked.clear()
-        with world.forwarding(ledger_was_lost=True) as forwarder:
-            tick_until(forwarder, lambda: len(world.receipts()) == 2)
-    states = {delivery.release: delivery.state for delivery in world.deliveries()}
-    assert states == {
-        first.release: S.DELIVERED, second.release: S.DELIVERED, third.release: S.ABANDONED,
-    }  # fmt: skip
-    assert set(pacs.asked) == {entry.sop_instance_uid for entry in second.instances}
-
-
-def test_a_withdrawn_study_stays_withdrawn_when_the_rebuilding_of_its_ledger_is_cut_off(
-    tmp_path: Path,
-) -> None:
-    """The start after that one finds a ledger, and still hears what was decided before."""
-    with running(FaultyPacs()) as pacs:
-        world = make_world(tmp_path, [dicom_destination(pacs.port)])
-        made = world.release()
-        decide(world, "withdraw", study=made.study)
-        (decided,) = world.outbox.decisions.glob("*.json")
-        (world.outbox.decisions / "applied").mkdir(exist_ok=True)
-        decided.rename(world.outbox.decisions / "applied" / decided.name)
-        with world.forwarding() as forwarder:
-            tick_until(forwarder, lambda: bool(world.deliveries()))
-            tick_for(forwarder, 0.5)
-        assert world.delivery().state is S.WITHDRAWN
-        assert not pacs.held
 
 
 def test_a_release_whose_manifest_is_not_ours_is_never_sent(tmp_path: Path) -> None:
