@@ -188,6 +188,15 @@ finding = Table(
     Index("finding_by_study", "study", "generation", "instance"),
 )
 
+#: Whose each pseudonym is that went out, by the keyed digest of the patient's identity; for good.
+pseudonym = Table(
+    "pseudonym",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("pseudonym", Text, primary_key=True),
+    Column("witness", Text, nullable=False),
+)
+
 #: A study's timeline, free of PHI.
 event = Table(
     "event",

@@ -12,6 +12,7 @@ from node.inbox.states import InstanceState
 from node.inbox.tables import finding, generation, instance
 from node.process.numbering import last_released
 from node.process.outcomes import facts_of
+from node.process.pseudonyms import ANOTHERS, claim
 from node.process.versions import other_versions, out_otherwise
 from node.process.workplace import Transaction, Workplace
 from node.validate import HOLDING, Finding, Generation, check_study
@@ -38,6 +39,8 @@ def why_held(
     _write_study_findings(transaction, row, _study_findings(transaction, row, members, out))
     if not row.override:
         reasons += _findings_that_hold(transaction, row)
+    if members and not reasons and not _has_own_pseudonym(transaction, row, members):
+        reasons.append(ANOTHERS)
     if not members and not reasons and not last_released(transaction.conn, row.id):
         reasons.append("every instance was excluded or quarantined: nothing is left to release")
     return "; ".join(reasons)
@@ -66,6 +69,12 @@ def _study_findings(
         _generation_before(transaction, row),
         out,
     )
+
+
+def _has_own_pseudonym(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) -> bool:
+    """Claim the pseudonym for what is about to go out."""
+    domain = _generation(transaction, row.id, row.generation).domain
+    return claim(transaction, domain, facts_of(members[0]))
 
 
 def _generation(transaction: Transaction, study_id: str, number: int) -> Generation:
