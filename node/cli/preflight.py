@@ -13,8 +13,6 @@ from typing import Any
 
 from node.config import Mistake, NodeConfig
 from node.config.loopback import is_loopback
-from node.profile.load import ProfileError, load_profile
-from node.web.users import UsersInvalid, read_users
 
 ALL_ROLES = ("receive", "process", "forward", "web")
 
@@ -52,8 +50,9 @@ def check_files(
 
 
 def _profiles(tables: Mapping[str, Any], beside: Path | None) -> Iterator[Mistake]:
-    routes = list(_rows(tables, "routes"))
-    for number, route in routes:
+    from node.profile.load import ProfileError, load_profile  # noqa: PLC0415 -- `process` only
+
+    for number, route in _rows(tables, "routes"):
         name = route.get("profile", "basic")
         if not isinstance(name, str):
             continue
@@ -65,6 +64,8 @@ def _profiles(tables: Mapping[str, Any], beside: Path | None) -> Iterator[Mistak
 
 
 def _web(web: Mapping[str, Any]) -> Iterator[Mistake]:
+    from node.web.users import UsersInvalid, read_users  # noqa: PLC0415 -- `web` only
+
     yield from _missing_here("web.tls", _table(web, "tls"), ("certificate", "private_key"))
     users = web.get("users")
     if isinstance(users, str | Path):

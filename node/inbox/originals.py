@@ -6,7 +6,6 @@ import hashlib
 import os
 from pathlib import Path
 
-from node.inbox.header import read_header
 from node.inbox.layout import Inbox
 
 _WINDOW = 1024 * 1024
@@ -23,6 +22,8 @@ def dataset_digest(path: Path) -> str:
     The transfer syntax is no part of it: the same bytes in two syntaxes are not one dataset, but
     no encoder makes them so.
     """
+    from node.inbox.header import read_header  # noqa: PLC0415 -- who asks for a path needs no pydicom
+
     digest = hashlib.sha256()
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

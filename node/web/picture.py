@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import struct
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ import pydicom
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
-from node.deid import Change, Held, Quarantined, preview
+from node.deid import Held, Quarantined, preview
 from node.profile.key import KEY_BYTES
 from node.profile.load import load_profile
 from node.profile.recipe import Recipe
+from node.web.asked import Compare, Compared, Draw, Drawn
 
 #: A picture is drawn at most so many pixels wide or high.
 LONGEST = 1024
@@ -26,41 +26,6 @@ LONGEST = 1024
 LOW, HIGH = 1, 99
 _GREY, _COLOUR = 0, 2
 _PLANAR = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """Draw one frame (from 0); a window of None is the image's own."""
-
-    path: Path
-    frame: int = 0
-    window: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """The picture as PNG, how many frames there are, and the window (centre, width) it shows."""
-
-    png: bytes
-    frames: int
-    window: tuple[float, float] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """Tell what de-identifying a file with a profile would change."""
-
-    path: Path
-    profile: str
-    beside: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """The changes, or why there are none. Pseudonyms are those of a throwaway key."""
-
-    changes: tuple[Change, ...] = ()
-    problem: str = ""
 
 
 def draw(message: Draw) -> Drawn:
@@ -91,7 +56,7 @@ def compare(message: Compare) -> Compared:
         changes = preview(message.path, Recipe(profile, secrets.token_bytes(KEY_BYTES)))
     except (Quarantined, Held) as outcome:
         return Compared(problem=outcome.reason)
-    return Compared(tuple(changes))
+    return Compared(tuple(asdict(change) for change in changes))
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -22,7 +22,7 @@ from node.inbox.layout import Inbox
 from node.inbox.originals import original
 from node.status.find import find_studies
 from node.status.read import reading_index
-from node.web.picture import Compare, Draw, compare, draw
+from node.web.asked import Compare, Draw, compare, draw
 from node.web.sessions import COOKIE, may, read_form
 from node.web.studio import CannotShow, Studio
 from node.web.users import Right

@@ -1,0 +1,30 @@
+"""What a process loads: no more than its work needs, for start-up is paid by each of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("alembic", "gdcm", "numpy", "pydicom", "rich.live")
+
+
+@pytest.mark.parametrize(
+    ("lines", "unwanted"),
+    [
+        ("import node.cli.status, node.status", HEAVY),
+        ("import node.forward.role", HEAVY),
+        ("import node.web.role", HEAVY),
+        ("from node.cli import roles; roles._leave_codecs_out(); import node.receive.role",
+         ("alembic", "gdcm", "numpy", "sqlalchemy")),
+    ],
+    ids=["status", "forward", "web", "receive"],
+)  # fmt: skip
+def test_nothing_is_loaded_that_is_not_needed(lines: str, unwanted: tuple[str, ...]) -> None:
+    """No codec where no pixel is decoded, no Alembic where nothing is migrated."""
+    told = f"import sys; {lines}; print([m for m in {unwanted} if sys.modules.get(m)])"
+    done = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
