@@ -16,8 +16,9 @@ from node.config import NodeConfig
 from node.inbox.decisions import Decision, DecisionKind, write_decision
 from node.inbox.layout import Inbox
 from node.outbox import decisions as outbox_decisions
+from node.outbox.deliveries import refusal
 from node.outbox.layout import Outbox
-from node.status.read import roles
+from node.status.read import reading_ledger, roles
 from node.status.studies import show_study
 
 #: How long a decision is waited for; a role looks for them every tick.
@@ -65,9 +66,15 @@ def decide_delivery(
     elif not _wait_gone(path):
         click.echo(f"{about} is recorded and not applied yet")
     elif (folder / "refused" / path.name).exists():
-        leave(f"{about} was refused; the log of `forward` says why")
+        leave(f"{about} was refused: {_refusal(config, path.name)}")
     else:
         click.echo(f"{about}: done")
+
+
+def _refusal(config: NodeConfig, name: str) -> str:
+    with reading_ledger(config) as conn:
+        reason = "" if conn is None else refusal(conn, name)
+    return reason or "the log of `forward` says why"
 
 
 def who() -> str:

@@ -197,6 +197,12 @@ def is_taken(connection: sa.Connection, name: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def refusal(connection: sa.Connection, name: str) -> str:
+    """Say why a person's decision, by its file's name, was refused; "" if it was not."""
+    query = sa.select(decision.c.refusal).where(decision.c.name == name)
+    return connection.execute(query).scalar() or ""
+
+
 def timeline(connection: sa.Connection, study: str) -> list[dict[str, Any]]:
     """Tell what happened to a study's deliveries, in order of time."""
     rows = connection.execute(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,8 +42,3 @@ def write_withdrawal(
     except FileExistsError:
         disk.fsync_dir(withdrawals)
     return path
-
-
-def list_withdrawals(withdrawals: Path, study: str) -> Sequence[Path]:
-    """List a study's signed lists, oldest first."""
-    return sorted(withdrawals.glob(f"{study}--*.json"))

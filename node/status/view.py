@@ -73,12 +73,14 @@ def draw_studies(studies: list[dict[str, Any]], limit: int = STUDIES_SHOWN) -> R
 
 def draw_deliveries(deliveries: list[dict[str, Any]]) -> RenderableType:
     """Draw a list of deliveries."""
-    rows = grid("release", "destination", "state", "delivered", "attempts", "last answer")
+    rows = grid(
+        "release", "destination", "state", "delivered", "attempts", "next attempt", "last answer"
+    )
     for delivery in deliveries:
         rows.add_row(
             delivery["release"], delivery["destination"], delivery["state"],
             f"{delivery['stored']} of {delivery['total']}", str(delivery["attempts"]),
-            delivery["last_answer"],
+            delivery["next_attempt_at"] or "", delivery["last_answer"],
         )  # fmt: skip
     return rows
 

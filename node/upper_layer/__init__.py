@@ -25,7 +25,7 @@ from node.upper_layer.errors import (
 from node.upper_layer.listener import Listener, open_listener
 from node.upper_layer.requestor import RequestedAssociation
 from node.upper_layer.states import Rejection
-from node.upper_layer.status import Status, is_success, is_warning
+from node.upper_layer.status import Status, is_success
 from node.upper_layer.tls import client_context, server_context
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
     "WrongAnswer",
     "client_context",
     "is_success",
-    "is_warning",
     "open_association",
     "open_listener",
     "server_context",

@@ -35,23 +35,6 @@ class Status(IntEnum):
     CANNOT_UNDERSTAND = 0xC000
 
 
-#: Stored, with a remark (PS3.4 Table B.2-1; PS3.7 C.5.8 and C.5.9 for the two general ones).
-WARNINGS = frozenset(
-    {
-        Status.COERCION_OF_ELEMENTS,
-        Status.ELEMENTS_DISCARDED,
-        Status.DATASET_DOES_NOT_MATCH_BUT_STORED,
-        Status.ATTRIBUTE_LIST_ERROR,
-        Status.ATTRIBUTE_VALUE_OUT_OF_RANGE,
-    }
-)
-
-
 def is_success(status: int) -> bool:
     """Tell whether the request was fulfilled without a remark."""
     return status == Status.SUCCESS
-
-
-def is_warning(status: int) -> bool:
-    """Tell whether the request was fulfilled with a remark."""
-    return status in WARNINGS

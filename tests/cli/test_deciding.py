@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
+from node.disk import lock_file
 from node.inbox.decisions import DecisionKind, read_decision, waiting_decisions
 from node.inbox.layout import Inbox
 from node.outbox import decisions as outbox_decisions
 from node.outbox.layout import Outbox
+from node.outbox.ledger import open_ledger, take_decision
 from tests.cli.conftest import Node
 from tests.web.filled import study_id
 
@@ -90,6 +95,34 @@ def test_a_decision_about_deliveries_waits_for_forward(
     (path,) = outbox_decisions.waiting(Outbox(made.config.outbox_dir).decisions)
     decision = outbox_decisions.read_decision(path)
     assert (decision.kind, decision.destination) == (kind, destination)
+
+
+def test_why_forward_refused_a_decision_is_told(node: MakeNode) -> None:
+    """The person who decided reads the reason where they decided."""
+    made = node(2)
+    outbox = Outbox(made.config.outbox_dir)
+
+    def forward() -> None:
+        while not (waiting := outbox_decisions.waiting(outbox.decisions)):
+            time.sleep(0.01)
+        (path,) = waiting
+        engine = open_ledger(outbox.database)
+        with engine.begin() as connection:
+            decision = outbox_decisions.read_decision(path)
+            take_decision(connection, path.name, decision, 1.0, "it may have been purged")
+        engine.dispose()
+        outbox_decisions.file_away(path, refused=True)
+
+    held = lock_file(outbox.locks / "forward.lock")
+    thread = threading.Thread(target=forward)
+    thread.start()
+    try:
+        done = made.cli("redeliver", study_id(1))
+    finally:
+        thread.join()
+        os.close(held)
+    assert done.exit_code == 1
+    assert "was refused: it may have been purged" in done.output
 
 
 def test_withdrawing_lists_what_went_out(node: MakeNode) -> None:

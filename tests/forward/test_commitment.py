@@ -10,6 +10,8 @@ from port_for import select_random
 from node.config import NodeConfig
 from node.forward.asking import NotAResult, read_result
 from node.outbox.states import DeliveryState
+from node.upper_layer import Proposal, open_association
+from node.upper_layer.names import VERIFICATION
 from tests.forward.committing import Committing, Way
 from tests.forward.faulty_pacs import FaultyPacs, running
 from tests.forward.harness import (
@@ -176,6 +178,26 @@ def test_a_result_for_a_withdrawn_study_changes_nothing(tmp_path: Path) -> None:
             tick_until(forwarder, lambda: _is(world, S.WITHDRAWN))
             tick_for(forwarder, 0.1)
     assert world.receipts() == []
+
+
+def test_the_port_takes_results_and_echoes_only(tmp_path: Path) -> None:
+    """Nobody stores anything here: the research network never needs the port of receive."""
+    with running(FaultyPacs()) as pacs:
+        committing = Committing(Way.NEVER)
+        world = _world(tmp_path, pacs, committing)
+        proposals = (
+            Proposal(1, "1.2.840.10008.5.1.4.1.1.2", ("1.2.840.10008.1.2",)),
+            Proposal(3, VERIFICATION, ("1.2.840.10008.1.2",)),
+        )
+        with (
+            world.forwarding(),
+            open_association(
+                "127.0.0.1", committing.port, "PACS", "DEIDNODE", proposals
+            ) as association,
+        ):
+            assert set(association.contexts) == {3}
+            assert association.refused == {1: 3}  # abstract syntax not supported
+            assert association.echo() == 0
 
 
 def test_the_port_is_closed_where_nobody_is_asked(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What a child tells comes in parcels: few enough to be cheap, soon enough to lose little."""
+
+from __future__ import annotations
+
+import time
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+from node.forward.batch import Answer, Reaction
+from node.forward.child import Parcel, Parcels
+
+
+def _told(pipe: Connection) -> list[Parcel]:
+    parcels = []
+    while pipe.poll():
+        parcels.append(pipe.recv())
+    return parcels
+
+
+def test_a_parcel_holds_at_most_fifty_answers() -> None:
+    """So that a crash leaves at most so many in doubt; and none is lost."""
+    ours, theirs = Pipe()
+    parcels = Parcels(theirs, _sealed_at=time.monotonic() + 60)
+    for number in range(120):
+        parcels.answered(Answer(number, Reaction.STORED))
+    assert [len(parcel.answers) for parcel in _told(ours)] == [50, 50]
+    parcels.flush()
+    (rest,) = _told(ours)
+    assert [answer.number for answer in rest.answers] == list(range(100, 120))
+
+
+def test_an_answer_does_not_wait_for_others_after_a_moment() -> None:
+    """The last parcel went a while ago: this answer goes at once."""
+    ours, theirs = Pipe()
+    Parcels(theirs, _sealed_at=time.monotonic() - 1).answered(Answer(0, Reaction.STORED))
+    assert [len(parcel.answers) for parcel in _told(ours)] == [1]
