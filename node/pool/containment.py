@@ -69,7 +69,8 @@ def keep_within(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     # SIGXCPU at the first, SIGKILL at the second; both end the job.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 5))
-    if limits.spare_time:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(_NICENESS)
+    with suppress(OSError):  # systemd's filter may forbid it; there the unit says Nice=
+        if limits.spare_time:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        else:
+            os.nice(_NICENESS)

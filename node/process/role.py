@@ -21,7 +21,7 @@ from node.database import DatabaseTooNew
 from node.inbox.layout import Inbox
 from node.outbox.manifest import ManifestInvalid
 from node.outbox.signing import SigningKeyError
-from node.pool import Ended, Pool, PoolBroken
+from node.pool import Ended, Pool, PoolBroken, take_temporary_folder
 from node.process.adoption import BATCH, adopt
 from node.process.ahead import Ahead
 from node.process.audit import check_totals
@@ -91,6 +91,7 @@ def run(config: NodeConfig) -> int:
             return _refuse(2, str(error))
         except ProfileError as error:
             return _refuse(2, "; ".join(str(mistake) for mistake in error.mistakes))
+        closing.callback(take_temporary_folder("process", config.node.data_dir))
         tell_profiles(
             find_profile(route.profile, config.folder) for route in config.effective_routes
         )

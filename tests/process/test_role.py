@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -113,3 +114,24 @@ def test_a_term_ends_it_with_the_work_recorded(tmp_path: Path) -> None:
         assert b"role_stopped" in rest
         assert time.monotonic() - started < 30
         assert not disk.is_locked(lock)
+
+
+def test_a_role_that_is_killed_leaves_no_folder_behind_for_good(tmp_path: Path) -> None:
+    """Its fork server's socket lies in a folder of its own, which the next run takes over."""
+    (tmp_path / "node.toml").write_text(f'[node]\ndata_dir = "{tmp_path / "data"}"\n')
+    with tempfile.TemporaryDirectory(prefix="t") as short:  # a socket's path has 107 bytes
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            with subprocess.Popen(
+                [sys.executable, "-m", "node", "process", "-c", str(tmp_path / "node.toml")],
+                stderr=subprocess.PIPE,
+                env={**os.environ, "TMPDIR": short},
+            ) as process:
+                assert process.stderr is not None
+                for line in process.stderr:
+                    if b"role_started" in line:
+                        break
+                (own,) = Path(short).iterdir()
+                assert len(list(own.glob("pymp-*"))) == 1, "what the run before left is gone"
+                process.send_signal(end)
+                process.stderr.read()
+        assert list(Path(short).iterdir()) == []
