@@ -11,7 +11,6 @@ import contextlib
 import mmap
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Sequence
 
@@ -21,7 +20,6 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 #: At most this many pieces in one sendmsg (Linux: UIO_MAXIOV).
 _MOST_PIECES = 1024
-_TIMEVAL = struct.Struct("@ll")  # socket(7), SO_RCVTIMEO
 
 
 class Wire:
@@ -31,10 +29,6 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._tls = isinstance(sock, ssl.SSLSocket)
-        if not self._tls:
-            sock.setblocking(True)
-        #: The bounds that the kernel was told, by socket option.
-        self._kept: dict[int, float] = {}
         self._capacity = capacity
         # Anonymous memory: pages that no byte was received into cost nothing.
         self._memory = mmap.mmap(-1, capacity)
@@ -55,47 +49,22 @@ class Wire:
             waiting = self._end - self.start
             self._memory.move(0, self.start, waiting)
             self.start, self._end = 0, waiting
+        sock, view = self._sock, self.view
         try:
-            while (missing := count - (self._end - self.start)) > 0:
-                self._receive(missing, deadline)
+            while self._end - self.start < count:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise PeerTimedOut(step)
+                sock.settimeout(left)
+                received = sock.recv_into(view[self._end :])
+                if received == 0:
+                    raise ConnectionLost("the peer closed the connection")
+                self._end += received
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         except TimeoutError:
             raise PeerTimedOut(step) from None
         except OSError:
             raise ConnectionLost("the connection broke while receiving") from None
-
-    def _receive(self, missing: int, deadline: float) -> None:
-        """Take what came, once it is what is missing or the deadline is near."""
-        sock = self._sock
-        self._wait_at_most(socket.SO_RCVTIMEO, deadline - time.monotonic())
-        if not self._tls:
-            # One awakening for the whole of a PDU; the kernel bounds it by what its buffer holds.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, missing)
-        try:
-            received = sock.recv_into(self.view[self._end :])
-        except BlockingIOError:
-            return  # the kernel's time is up: is ours?
-        if received == 0:
-            raise ConnectionLost("the peer closed the connection")
-        self._end += received
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-    def _wait_at_most(self, option: int, seconds: float) -> None:
-        """Bound the next receive or send; TimeoutError if no time is left.
-
-        The kernel keeps the time of a plain socket: that is one system call less at each step, and
-        one change of threads less, than with Python's own timeout.
-        """
-        if seconds <= 0:
-            raise TimeoutError
-        if self._tls:
-            self._sock.settimeout(seconds)
-            return
-        # Whole seconds, so that it need not be told again at each step. Never longer than asked.
-        kept = float(int(seconds)) if seconds > 1 else seconds
-        if self._kept.get(option) != kept:
-            self._kept[option] = kept
-            parts = divmod(max(1, int(kept * 1_000_000)), 1_000_000)
-            self._sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*parts))
 
     def take(self, count: int) -> memoryview:
         """Step over `count` filled bytes and show them; valid until the next fill."""
@@ -120,11 +89,11 @@ class Wire:
     def _send_pieces(self, pieces: list[Buffer], deadline: float) -> None:
         first = 0
         while first < len(pieces):
-            self._wait_at_most(socket.SO_SNDTIMEO, deadline - time.monotonic())
-            try:
-                sent = self._sock.sendmsg(pieces[first : first + _MOST_PIECES])
-            except BlockingIOError:
-                continue  # the kernel's time is up: is ours?
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+            sent = self._sock.sendmsg(pieces[first : first + _MOST_PIECES])
             while first < len(pieces) and sent >= len(pieces[first]):
                 sent -= len(pieces[first])
                 first += 1
