@@ -1,35 +1,40 @@
 """Compressed pixel data: what is no picture is taken out of the codestream, without recompressing.
 
-JPEG and JPEG-LS (ISO/IEC 10918-1 B.1, 14495-1): COM and APPn go, but for the small fixed ones that
-decoders need to tell the colour space. JPEG 2000 and HTJ2K (ISO/IEC 15444-1 A, 15444-15): COM goes.
-A JPEG XL codestream holds no comment, and only a bare one is let through. What follows the end of a
-codestream goes.
+Only the marker segments stay that a picture is made of. JPEG and JPEG-LS: ISO/IEC 10918-1 Table
+B.1, 14495-1 Table C.1, and the small fixed APPn by which decoders tell the colour space. JPEG 2000
+and HTJ2K: ISO/IEC 15444-1 Table A.2, 15444-15. A JPEG XL codestream holds no comment, and only a
+bare one is let through. What follows the end of a codestream goes.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 
 from node.deid.outcome import Quarantined
 from node.deid.syntax import Codec
 
-_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
-_APP0, _APP15 = 0xE0, 0xEF
+_SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
+#: SOFn, DHT, DAC, SOS, DQT, DNL, DRI; JPEG-LS's SOF55 and LSE.
+_PICTURE = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xF7, 0xF8} - {0xC8})
 #: JFIF without a thumbnail, Adobe's and (in JPEG-LS) HP's colour transform: no free text.
 _NEEDED_APP = re.compile(
     rb"\xff\xe0\x00\x10JFIF\x00.{7}\x00\x00"
     rb"|\xff\xee\x00\x0eAdobe.{7}"
-    rb"|\xff\xe8\x00\x07mrfx.",
+    rb"|\xff\xe8\x00\x07mrfx[\x00-\x03]",
     re.DOTALL,
 )
 #: The next marker in entropy-coded data: restart markers and stuffed bytes are none.
 _NEXT_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
-_SOC, _SOT, _SOD, _EOC, _COM_2000, _TLM = (
-    b"\xff\x4f", b"\xff\x90", b"\xff\x93", b"\xff\xd9", b"\xff\x64", b"\xff\x55",
+_SOC, _SOT, _SOD, _EOC, _TLM = (
+    b"\xff\x4f", b"\xff\x90", b"\xff\x93", b"\xff\xd9", b"\xff\x55",
 )  # fmt: skip
+#: CAP, SIZ, COD, COC, TLM, PRF, PLM, PLT, CPF, QCD, QCC, RGN, POC, PPM, PPT, CRG, SOT.
+_PICTURE_2000 = frozenset(b"\x50\x51\x52\x53\x55\x56\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x90")
 #: A bare JPEG XL codestream (ISO/IEC 18181-1); the file format with its metadata boxes is none.
 _JPEG_XL = b"\xff\x0a"
+_CHUNK = 1024 * 1024
 _JP2 = b"\0\0\0\x0cjP  "
 
 
@@ -51,6 +56,8 @@ def strip(codec: Codec, stream: bytes) -> bytes:
             return _strip_jpeg(stream)
         if codec is Codec.JPEG_2000:
             return _strip_jpeg_2000(_bare(stream))
+        if codec is Codec.DEFLATE:
+            return _strip_deflated(stream)
     except IndexError:
         raise Quarantined("a compressed image is cut short") from None
     return stream
@@ -64,16 +71,14 @@ def _strip_jpeg(stream: bytes) -> bytes:
         while stream[position] == 0xFF and stream[position + 1] == 0xFF:  # noqa: PLR2004 -- fill
             position += 1
         marker = stream[position + 1]
-        if stream[position] != 0xFF or marker == _SOI:  # noqa: PLR2004
+        if stream[position] != 0xFF or marker in (0, _SOI):  # noqa: PLR2004
             raise Quarantined("a JPEG image is not understood")
         if marker == _EOI:
             pieces.append(stream[run : position + 2])
             return b"".join(pieces)
-        length = stream[position + 2] << 8 | stream[position + 3]
+        length = 0 if marker == _TEM else stream[position + 2] << 8 | stream[position + 3]
         after = position + 2 + length
-        if marker == _COM or (
-            _APP0 <= marker <= _APP15 and not _NEEDED_APP.fullmatch(stream, position, after)
-        ):
+        if marker not in _PICTURE and not _NEEDED_APP.fullmatch(stream, position, after):
             pieces.append(stream[run:position])
             run = after
         if marker == _SOS:
@@ -82,6 +87,21 @@ def _strip_jpeg(stream: bytes) -> bytes:
                 raise Quarantined("a JPEG image has no end")
             after = found.start()
         position = after
+
+
+def _strip_deflated(stream: bytes) -> bytes:
+    """Cut what follows the end of a deflated frame (PS3.5 A.4.13)."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    rest = stream
+    try:
+        while rest and not inflater.eof:
+            inflater.decompress(rest, _CHUNK)
+            rest = inflater.unconsumed_tail
+    except zlib.error:
+        raise Quarantined("a deflated image is damaged") from None
+    if not inflater.eof:
+        raise Quarantined("a compressed image is cut short")
+    return stream[: len(stream) - len(inflater.unused_data)]
 
 
 def _bare(stream: bytes) -> bytes:
@@ -132,13 +152,13 @@ def _end(stream: bytes) -> int:
 
 
 def _segments(stream: bytes, position: int, until: tuple[bytes, ...]) -> tuple[list[bytes], int]:
-    """Give the marker segments from here, comments left out, and where the given marker stands."""
+    """Give the segments of the picture from here, and where the given marker stands."""
     segments: list[bytes] = []
     while (marker := stream[position : position + 2]) not in until:
         if marker[:1] != b"\xff" or marker == _SOC:
             raise Quarantined("a JPEG 2000 image is not understood")
         length = stream[position + 2] << 8 | stream[position + 3]
-        if marker != _COM_2000:
+        if marker[1] in _PICTURE_2000:
             segments.append(stream[position : position + 2 + length])
         position += 2 + length
     return segments, position

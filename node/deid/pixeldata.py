@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from node.deid import codestream
+from node.deid import codestream, rle
 from node.deid.element import ITEM, PIXEL_DATA, SEQUENCE_END, Element, tag_bytes
 from node.deid.outcome import Quarantined
 from node.deid.reader import Fragments, Instance
@@ -87,8 +87,18 @@ Frame = tuple[list[tuple[int, int]], bytes | None]
 def _frames(instance: Instance, codec: Codec, fragments: Fragments) -> list[Frame]:
     """Put fragments together to codestreams, and strip each."""
     pieces = fragments.pieces[1:]
-    if codec not in (Codec.JPEG, Codec.JPEG_2000, Codec.JPEG_XL):
+    if codec in (Codec.MPEG_2, Codec.H264):
         return [([piece], None) for piece in pieces]
+    groups = _groups(instance, codec, pieces)
+    if len(groups) != _number_of_frames(instance):
+        raise Quarantined("its pixel data have another number of frames than they say")
+    return [(group, _without_talk(instance, codec, group)) for group in groups]
+
+
+def _groups(
+    instance: Instance, codec: Codec, pieces: list[tuple[int, int]]
+) -> list[list[tuple[int, int]]]:
+    """Put the fragments of each frame together; of most codecs each begins a frame."""
     grouped: list[list[tuple[int, int]]] = []
     for piece in pieces:
         begins = codestream.is_start(codec, instance.source.read(piece[0], min(piece[1], 8)))
@@ -97,15 +107,29 @@ def _frames(instance: Instance, codec: Codec, fragments: Fragments) -> list[Fram
         if begins:
             grouped.append([])
         grouped[-1].append(piece)
-    frames: list[Frame] = []
-    for group in grouped:
-        if sum(length for _, length in group) > _LARGEST_REWRITE:
-            raise Quarantined("a compressed frame is larger than we hold in memory")
-        stream = b"".join(instance.source.read(*piece) for piece in group)
+    return grouped
+
+
+def _without_talk(instance: Instance, codec: Codec, group: list[tuple[int, int]]) -> bytes | None:
+    """Give a frame's codestream without what is no picture; None if it has nothing else."""
+    if sum(length for _, length in group) > _LARGEST_REWRITE:
+        raise Quarantined("a compressed frame is larger than we hold in memory")
+    stream = b"".join(instance.source.read(*piece) for piece in group)
+    if codec is Codec.RLE:
+        stripped = rle.strip(stream, *_planes(instance))
+    else:
         stripped = codestream.strip(codec, stream)
-        unchanged = stream.startswith(stripped) and not stream[len(stripped) :].strip(b"\0\xff")
-        frames.append((group, None if unchanged else stripped))
-    return frames
+    unchanged = stream.startswith(stripped) and not stream[len(stripped) :].strip(b"\0\xff")
+    return None if unchanged else stripped
+
+
+def _planes(instance: Instance) -> tuple[int, int]:
+    """Give how many RLE segments a frame has, and the bytes of each; bits are packed to bytes."""
+    pixels = _integer(instance, _ROWS) * _integer(instance, _COLUMNS)
+    samples, allocated = _integer(instance, _SAMPLES, 1), _integer(instance, _ALLOCATED)
+    if allocated == 1:
+        return samples, (pixels + 7) // 8
+    return samples * (allocated // 8), pixels
 
 
 def _rewritten(frames: list[Frame]) -> list[Piece]:

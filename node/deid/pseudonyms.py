@@ -13,12 +13,13 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydicom._uid_dict import UID_dictionary
 
 _SALT = b"deid-node pseudonyms v1"
 _CODE_CHARACTERS = 13  # 65 bits; with a prefix of at most 3 a code fits SH's 16
 _LONGEST_SHIFT = 3650  # days
 #: UIDs that DICOM itself registered (PS3.6 Annex A); they identify no one and are never remapped.
-REGISTERED_ROOT = b"1.2.840.10008."
+_REGISTERED = frozenset(uid.encode() for uid in UID_dictionary)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,7 +64,7 @@ def remap_uid(subkeys: Subkeys, uid: bytes) -> bytes:
 def remap_uid_by(key: bytes, uid: bytes) -> bytes:
     """Do what `remap_uid` does, by the sub-key for UIDs alone."""
     uid = uid.rstrip(b"\0 ")
-    if not uid or uid.startswith(REGISTERED_ROOT):
+    if not uid or uid in _REGISTERED:
         return uid
     number = int.from_bytes(hmac.digest(key, uid, "sha256")[:16], "big")
     number = number & ~(0xF << 76) | 0x8 << 76  # version 8 (RFC 9562 section 5.8)

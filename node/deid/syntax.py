@@ -18,7 +18,8 @@ class Codec(StrEnum):
     JPEG_XL = "jpeg-xl"
     MPEG_2 = "mpeg-2"
     H264 = "h264"  # also H.265: the same byte stream
-    OPAQUE = "opaque"  # RLE, deflated frames: no place for a comment that we know of
+    RLE = "rle"
+    DEFLATE = "deflate"  # each frame a deflated stream
 
 
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (*range(50, 67), 70, 80, 81)}
@@ -32,7 +33,7 @@ _H264 = {
         "105", "105.1", "106", "106.1", "107", "108",
     )
 }  # fmt: skip
-_OPAQUE = {"1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"}
+_RLE, _DEFLATE = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"
 
 #: Encapsulated transfer syntax to its codec; JPIP and the streaming ones hold no pixels, so they
 #: are not here, nor is what nobody has written for twenty years.
@@ -42,6 +43,7 @@ CODECS: dict[str, Codec] = {
     **dict.fromkeys(_JPEG_XL, Codec.JPEG_XL),
     **dict.fromkeys(_MPEG_2, Codec.MPEG_2),
     **dict.fromkeys(_H264, Codec.H264),
-    **dict.fromkeys(_OPAQUE, Codec.OPAQUE),
+    _RLE: Codec.RLE,
+    _DEFLATE: Codec.DEFLATE,
 }
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, BIG_ENDIAN})

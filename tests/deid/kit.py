@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset, FileDataset
 from node.deid import deidentify
 from node.profile.load import load_profile
 from node.profile.recipe import Recipe
+from tests.conftest import BUNDLED
 from tests.factories import write_instance
 
 KEY = bytes(range(32))
@@ -44,3 +45,12 @@ def outcome(folder: Path, dataset: Dataset | Path, how: Recipe) -> FileDataset:
     result = dcmread(run(folder, dataset, how))
     str(result)  # every value is decoded, and a warning is an error
     return result
+
+
+def bundled(name: str) -> FileDataset:
+    """Read a compressed file of pydicom's and give it the identity that it lacks."""
+    dataset = dcmread(BUNDLED / name)
+    dataset.PatientID = "MRN1"
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(dataset, keyword, dataset.get(keyword) or "1.2.3")
+    return dataset

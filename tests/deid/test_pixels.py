@@ -14,7 +14,6 @@ from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, RLELossle
 
 from node.deid import Quarantined, codestream
 from node.deid.syntax import Codec
-from tests.conftest import BUNDLED
 from tests.deid import kit
 from tests.factories import make_instance, write_instance
 
@@ -90,18 +89,9 @@ def test_bits_beside_the_pixels_stay_where_no_overlay_uses_them(tmp_path: Path) 
     assert output.PixelData == dataset.PixelData
 
 
-def jpeg_file(name: str) -> FileDataset:
-    """Read a compressed file of pydicom's and give it the identity that it lacks."""
-    dataset = dcmread(BUNDLED / name)
-    dataset.PatientID = "MRN1"
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(dataset, keyword, dataset.get(keyword) or "1.2.3")
-    return dataset
-
-
 def test_comments_and_application_segments_leave_a_jpeg_image(tmp_path: Path) -> None:
     """COM and EXIF go, the picture stays bit for bit, and the table of offsets is true."""
-    dataset = jpeg_file("SC_rgb_jpeg_dcmtk.dcm")
+    dataset = kit.bundled("SC_rgb_jpeg_dcmtk.dcm")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     extra = b"\xff\xfe" + struct.pack(">H", 2 + len(SECRET)) + SECRET
     exif = b"Exif\0\0" + SECRET
@@ -113,12 +103,12 @@ def test_comments_and_application_segments_leave_a_jpeg_image(tmp_path: Path) ->
     assert next(generate_frames(output.PixelData, number_of_frames=1)).rstrip(b"\0") == (
         codestream.strip(Codec.JPEG, frame)
     )
-    assert (output.pixel_array == jpeg_file("SC_rgb_jpeg_dcmtk.dcm").pixel_array).all()
+    assert (output.pixel_array == kit.bundled("SC_rgb_jpeg_dcmtk.dcm").pixel_array).all()
 
 
 def test_comments_leave_a_jpeg_2000_image(tmp_path: Path) -> None:
     """COM goes from the main header and from a tile-part's; the picture decodes to the same."""
-    dataset = jpeg_file("J2K_pixelrep_mismatch.dcm")
+    dataset = kit.bundled("J2K_pixelrep_mismatch.dcm")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     before = codestream.strip(Codec.JPEG_2000, frame)
     comment = b"\xff\x64" + struct.pack(">HH", 4 + len(SECRET), 1) + SECRET
@@ -132,7 +122,7 @@ def test_comments_leave_a_jpeg_2000_image(tmp_path: Path) -> None:
     dataset["PixelData"].is_undefined_length = True
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
     assert SECRET not in (tmp_path / "target.dcm").read_bytes()
-    expected = jpeg_file("J2K_pixelrep_mismatch.dcm")
+    expected = kit.bundled("J2K_pixelrep_mismatch.dcm")
     assert (output.pixel_array == expected.pixel_array).all()
 
 
@@ -167,7 +157,7 @@ def test_a_codestream_that_is_not_understood_is_quarantined(codec: Codec, stream
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of some of its own files
 def test_pydicom_decodes_the_same_picture_afterwards(name: str, tmp_path: Path) -> None:
     """Whatever the codec, nothing is recompressed and nothing is lost."""
-    dataset = jpeg_file(name)
+    dataset = kit.bundled(name)
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
     assert output.file_meta.TransferSyntaxUID == dataset.file_meta.TransferSyntaxUID
     assert (output.pixel_array == dataset.pixel_array).all()
@@ -175,11 +165,11 @@ def test_pydicom_decodes_the_same_picture_afterwards(name: str, tmp_path: Path) 
 
 def test_a_frame_in_several_fragments_is_one_frame(tmp_path: Path) -> None:
     """Fragments that begin no codestream belong to the one before them."""
-    dataset = jpeg_file("JPEG2000.dcm")
+    dataset = kit.bundled("JPEG2000.dcm")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     dataset.PixelData = encapsulate([frame], fragments_per_frame=4)
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
-    assert (output.pixel_array == jpeg_file("JPEG2000.dcm").pixel_array).all()
+    assert (output.pixel_array == kit.bundled("JPEG2000.dcm").pixel_array).all()
 
 
 def test_a_frame_that_is_too_large_to_look_into_is_quarantined(
@@ -188,12 +178,12 @@ def test_a_frame_that_is_too_large_to_look_into_is_quarantined(
     """One frame is held in memory, and no more than a bound."""
     monkeypatch.setattr("node.deid.pixeldata._LARGEST_REWRITE", 100)
     with pytest.raises(Quarantined):
-        kit.run(tmp_path, jpeg_file("JPEG2000.dcm"), kit.recipe(tmp_path))
+        kit.run(tmp_path, kit.bundled("JPEG2000.dcm"), kit.recipe(tmp_path))
 
 
 def test_a_table_of_offsets_that_says_something_else_is_emptied(tmp_path: Path) -> None:
     """A basic offset table holds offsets of fragments, or nothing."""
-    dataset = jpeg_file("MR_small_RLE.dcm")
+    dataset = kit.bundled("MR_small_RLE.dcm")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     hidden = SECRET + b"!" * (-len(SECRET) % 4)
     dataset.PixelData = (
@@ -202,12 +192,12 @@ def test_a_table_of_offsets_that_says_something_else_is_emptied(tmp_path: Path) 
     )  # fmt: skip
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
     assert SECRET not in (tmp_path / "target.dcm").read_bytes()
-    assert (output.pixel_array == jpeg_file("MR_small_RLE.dcm").pixel_array).all()
+    assert (output.pixel_array == kit.bundled("MR_small_RLE.dcm").pixel_array).all()
 
 
 def test_an_extended_table_of_offsets_goes_when_it_is_no_longer_true(tmp_path: Path) -> None:
     """(7FE0,0001) and (7FE0,0002) stay with pixel data that are copied, not with stripped ones."""
-    dataset = jpeg_file("SC_rgb_jpeg_dcmtk.dcm")
+    dataset = kit.bundled("SC_rgb_jpeg_dcmtk.dcm")
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     comment = b"\xff\xfe" + struct.pack(">H", 2 + len(SECRET)) + SECRET
     for stays, stream in ((True, codestream.strip(Codec.JPEG, frame)),

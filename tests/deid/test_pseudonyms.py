@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 
 from node.deid import pseudonyms
+from tests.deid import kit
+from tests.factories import make_instance
 
 DOC = Path(__file__).parents[2] / "docs" / "pseudonyms.md"
 KEY = bytes(range(32))
@@ -59,6 +61,17 @@ def test_a_remapped_uid_is_a_valid_uuid_under_2_25(uid: str) -> None:
     number = int(new.removeprefix("2.25."))
     assert number >> 76 & 0xF == 8
     assert number >> 62 & 0x3 == 2
+
+
+def test_only_what_dicom_registered_stays(tmp_path: Path) -> None:
+    """To begin like a registered UID is not enough: that may say a birth date, or an ID."""
+    for registered in (b"1.2.840.10008.5.1.4.1.1.2", b"1.2.840.10008.1.4.1.1"):
+        assert pseudonyms.remap_uid(SUBKEYS, registered) == registered
+    dataset = make_instance()
+    dataset.StudyInstanceUID = "1.2.840.10008.19470319.77665544"
+    output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
+    assert output.StudyInstanceUID.startswith("2.25.")
+    assert b"77665544" not in (tmp_path / "target.dcm").read_bytes()
 
 
 @given(st.sets(UIDS, min_size=2, max_size=20))
