@@ -22,11 +22,12 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 CHARACTER_SET, SOP_CLASS, SOP_INSTANCE, MODALITY = 0x00080005, 0x00080016, 0x00080018, 0x00080060
-PATIENT_ID, ISSUER, STUDY, SERIES = 0x00100020, 0x00100021, 0x0020000D, 0x0020000E
+ACCESSION, PATIENT_ID, ISSUER = 0x00080050, 0x00100020, 0x00100021
+STUDY, SERIES = 0x0020000D, 0x0020000E
 META_SYNTAX, META_CALLING, META_CALLED = 0x00020010, 0x00020017, 0x00020018
-_WANTED = frozenset(
-    {CHARACTER_SET, SOP_CLASS, SOP_INSTANCE, MODALITY, PATIENT_ID, ISSUER, STUDY, SERIES}
-)
+_WANTED = frozenset({
+    CHARACTER_SET, SOP_CLASS, SOP_INSTANCE, ACCESSION, MODALITY, PATIENT_ID, ISSUER, STUDY, SERIES,
+})  # fmt: skip
 _META_WANTED = frozenset({META_SYNTAX, META_CALLING, META_CALLED})
 
 _MAX_INFLATED = 4 * 1024 * 1024
@@ -57,6 +58,7 @@ class Header:
     dataset_offset: int
     #: What is wrong with this part of the file, in words without values; empty if nothing is.
     problem: str
+    accession_number: str = ""
 
 
 def is_uid(text: str) -> bool:
@@ -131,6 +133,7 @@ def _read(read_at: ReadAt, size: int) -> Header:
         called_ae_title=_ascii(meta.get(META_CALLED, b"")),
         dataset_offset=dataset_offset,
         problem=problem or fault or fault_of_issuer,
+        accession_number=_decoded(found.get(ACCESSION, b""), charset)[0],
     )
 
 

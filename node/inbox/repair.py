@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.inbox.digests import Digests
 from node.inbox.header import Header, Unreadable, read_header
+from node.inbox.header_columns import header_columns
 from node.inbox.layout import Inbox
 from node.inbox.states import InstanceState, StudyState
 from node.inbox.tables import COUNTS, event, generation, instance, study, total
@@ -67,7 +68,6 @@ def _rebuild(conn: Connection, digests: Digests, path: Path) -> str:
         header = None
     study_id = path.parent.name
     _hold_study(conn, digests, study_id, header)
-    patient = (header.issuer_of_patient_id, header.patient_id) if header else ("", "")
     facts = path.stat()
     row: dict[str, Any] = {
         "id": path.stem,
@@ -76,22 +76,8 @@ def _rebuild(conn: Connection, digests: Digests, path: Path) -> str:
         "reason": "" if header else "the header cannot be read",
         "arrived_at": facts.st_mtime,
         "bytes": facts.st_size,
-        "sop_digest": digests.of(header.sop_instance_uid) if header else "",
-        "sop_instance_uid": header.sop_instance_uid if header else None,
-        "series_digest": digests.of(header.series_instance_uid) if header else "",
-        "series_instance_uid": header.series_instance_uid if header else None,
-        "patient_digest": digests.of(*patient),
-        "patient_id": patient[1],
-        "issuer_of_patient_id": patient[0],
+        **header_columns(header, digests),
     }
-    if header is not None:
-        row |= {
-            "sop_class_uid": header.sop_class_uid,
-            "transfer_syntax_uid": header.transfer_syntax_uid,
-            "modality": header.modality,
-            "called_ae_title": header.called_ae_title,
-            "calling_ae_title": header.calling_ae_title,
-        }
     row["series"] = _series_number(conn, study_id, row["series_digest"])
     conn.execute(insert(instance).values(row))
     return study_id

@@ -22,7 +22,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from node import disk
 from node.inbox.header import Unreadable, read_header
 from node.inbox.tables import association, instance
-from node.process.joining import Arrived, StudiesOfBatch, random_id
+from node.process.arrived import Arrived, random_id
+from node.process.joining import StudiesOfBatch
 from node.process.workplace import Transaction, Workplace
 
 BATCH = 500

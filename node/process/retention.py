@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from node import observe
+from node.inbox.header_columns import PHI
 from node.inbox.index import AnyRow
 from node.inbox.states import StudyState
 from node.inbox.tables import generation, instance, study
@@ -55,13 +56,7 @@ def purge_originals(place: Workplace) -> None:
             transaction.conn.execute(
                 update(instance)
                 .where(instance.c.study == row.id)
-                .values(
-                    purged=True,
-                    sop_instance_uid=None,
-                    series_instance_uid=None,
-                    patient_id=None,
-                    issuer_of_patient_id=None,
-                )
+                .values(purged=True, **dict.fromkeys(PHI))
             )
             transaction.tell("originals_purged", row.id, instances=row.received)
         _remove(place.inbox.studies / row.id, row.id)

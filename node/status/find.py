@@ -17,10 +17,9 @@ def find_studies(config: NodeConfig, values: Sequence[str]) -> list[str]:
         if conn is None:
             return []
         columns = instance.c
-        named = [columns.patient_id, columns.sop_instance_uid, columns.series_instance_uid,
-                 columns.output_sop_instance_uid, study.c.study_instance_uid]  # fmt: skip
-        if "accession_number" in columns:
-            named.append(columns.accession_number)
+        named = [columns.patient_id, columns.accession_number, columns.sop_instance_uid,
+                 columns.series_instance_uid, columns.output_sop_instance_uid,
+                 study.c.study_instance_uid]  # fmt: skip
         query = (
             select(study.c.id)
             .join(instance, columns.study == study.c.id)

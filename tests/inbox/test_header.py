@@ -101,6 +101,7 @@ def test_every_encoding_says_the_same(tmp_path: Path, syntax: str, undefined: bo
         called_ae_title="DEIDNODE",
         dataset_offset=len(meta(syntax)),
         problem="",
+        accession_number="ACC3277",
     )
     assert read_header(tmp_path / "a.dcm") == read_header(content) == wanted
 

@@ -20,6 +20,7 @@ from node.outbox.receipts import Receipt, write_receipt
 from node.process import housekeeping, retention
 from node.process.audit import Audit, check_next_study, check_totals
 from node.process.retention import finish_purging, keep_times
+from node.status.find import find_studies
 from tests.factories import identifiers, make_instance
 from tests.process.conftest import Door
 from tests.process.test_deaths import described
@@ -77,7 +78,10 @@ def test_originals_go_when_every_receipt_is_there_and_the_time_is_over(door: Doo
     receipt(door)
     assert len(originals(door)) == 1
     assert any(value in rows_as_text(door) for value in identifiers())
+    assert find_studies(door.config, [dataset.AccessionNumber]) == [door.study().study]
     door.tick(seconds=2 * DAY)
+    assert find_studies(door.config, [dataset.AccessionNumber]) == []
+    assert {len(row.accession_digest) for row in door.instances().values()} == {32}
     assert originals(door) == []
     assert not [value for value in identifiers() if value in rows_as_text(door)]
     assert door.conservation()["released"] == 1
