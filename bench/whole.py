@@ -62,7 +62,11 @@ def sink(folder: Path) -> Iterator[int]:
 def send(port: int, paths: list[Path]) -> float:
     """Send all over one association; the clock when the last was answered."""
     command = ["dcmsend", "--max-send-pdu", "131072", "--no-uid-checks", LOCAL, str(port)]
-    subprocess.run([*command, *map(str, paths)], check=True, env=TUNED, capture_output=True)
+    done = subprocess.run(
+        [*command, *map(str, paths)], check=False, env=TUNED, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"dcmsend failed: {done.stderr[-500:]}")
     return time.time()
 
 
