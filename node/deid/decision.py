@@ -238,11 +238,24 @@ class Level:
         listed = safe_private().get((tag >> 16, creator, tag & 0xFF), "").split("/")[0]
         vr = told if told not in ("", "UN") else listed or "UN"
         rule = self.book.profile.private(tag >> 16, creator, tag & 0xFF, told or listed or "UN")
-        if rule.verb and (rule.verb != "shift" or vr in _MOVES):
+        if rule.verb in ("replace", "hash"):
+            step = _private_text(rule, creator, tag, told)
+        elif rule.verb and (rule.verb != "shift" or vr in _MOVES):
             step = self._site(rule, tag, vr, "3")
         else:
             step = self._act(rule.actions[0], tag, vr, "3")
         return values.or_removed(step) if vr == "SQ" else step
+
+
+def _private_text(rule: Rule, creator: str, tag: int, told: str) -> Step:
+    """Replace or hash a private text; one that is no such text, as the rule says, goes."""
+    if told not in ("", "UN", rule.vr):
+        return _REMOVED
+    vr = told or rule.vr
+    if rule.verb == "replace":
+        return values.always(vr, values.given(rule.value))
+    attribute = f"{tag >> 16:04X},{creator},{tag & 0xFF:02X}"
+    return values.changing(vr, values.hashed(attribute), _REMOVED)
 
 
 def _removed(_tag: int, _vr: str) -> bytes:

@@ -66,12 +66,15 @@ class Rule:
         is in no table) or "structural" (the object would not be itself without it).
     verb, value
         Of a site's own rule: keep, remove, empty, replace, hash, remap or shift; replace's value.
+    vr
+        Of a private attribute that a site's rule replaces or hashes; no dictionary tells it.
     """
 
     actions: tuple[Action, ...]
     origin: str
     verb: str = ""
     value: str = ""
+    vr: str = ""
 
     @property
     def code(self) -> str:

@@ -173,7 +173,7 @@ class Profile:
             "lookup": self.lookup is not None,
             "rules": [[tag, r.verb, r.value] for tag, r in sorted(self.site_rules.items())],
             "private": [
-                [*key, r.verb, r.value] for key, r in sorted(self.site_private_rules.items())
+                [*key, r.verb, r.value, r.vr] for key, r in sorted(self.site_private_rules.items())
             ],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -68,28 +68,26 @@ def read_rule(where: str, what: Any) -> tuple[Target, Rule]:
         With the reason, for a person.
     """
     private = _PRIVATE.fullmatch(where.strip())
-    verb, value = _read_verb(what)
+    own = _read_what(what)
     if private:
-        return _private_target(private, verb), _rule(verb, value)
+        return _private_target(private, own), own
     tag = _public_tag(where.strip())
     known = attribute(tag)
     if known is None:
         raise RuleMistake("the DICOM dictionary has no such attribute")
-    _check(tag, known.vr.split(" or ")[0], verb, value)
-    return tag, _rule(verb, value)
+    if own.vr:
+        raise RuleMistake("the dictionary knows this attribute's VR")
+    _check(tag, known.vr.split(" or ")[0], own.verb, own.value)
+    return tag, own
 
 
-def _rule(verb: str, value: str) -> Rule:
-    return Rule((VERBS[verb],), "site", verb, value)
-
-
-def _read_verb(what: Any) -> tuple[str, str]:
+def _read_what(what: Any) -> Rule:
     if isinstance(what, str):
         what = {"action": what}
     if not isinstance(what, dict):
         raise RuleMistake('must be an action, or { action = "replace", value = "..." }')
-    verb, value = what.get("action"), what.get("value", "")
-    if unknown := what.keys() - {"action", "value"}:
+    verb, value, vr = what.get("action"), what.get("value", ""), what.get("vr", "")
+    if unknown := what.keys() - {"action", "value", "vr"}:
         raise RuleMistake(f"there is no such key: {', '.join(sorted(unknown))}")
     if not isinstance(verb, str) or verb not in VERBS:
         raise RuleMistake(f"the action must be one of {', '.join(VERBS)}")
@@ -99,17 +97,23 @@ def _read_verb(what: Any) -> tuple[str, str]:
         raise RuleMistake('replace needs a value; to leave the attribute empty, say "empty"')
     if verb != "replace" and "value" in what:
         raise RuleMistake(f"{verb} takes no value")
-    return verb, value
+    return Rule((VERBS[verb],), "site", verb, value, vr)
 
 
-def _private_target(match: re.Match[str], verb: str) -> tuple[int, str, int]:
+def _private_target(match: re.Match[str], own: Rule) -> tuple[int, str, int]:
     group = int(match[1], 16)
     if not group & 1:
         raise RuleMistake("a private group is odd")
-    if verb in ("replace", "hash"):
+    if own.verb not in ("replace", "hash"):
+        if own.vr:
+            raise RuleMistake(f"{own.verb} takes no vr")
+    elif own.vr not in (_WRITABLE if own.verb == "replace" else _HASHABLE):
         raise RuleMistake(
-            f"{verb} is for attributes of the standard; a private one's VR is unknown"
+            f"{own.verb} of a private attribute needs the vr that its vendor states, of text:"
+            f' {{ action = "{own.verb}", vr = "LO" }}'
         )
+    if own.verb == "replace":
+        _check_value(own.vr, own.value)
     return group, match[2].strip(), int(match[3], 16)
 
 

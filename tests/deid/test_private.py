@@ -9,10 +9,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from node.deid import pseudonyms
 from node.profile.actions import Option
 from node.profile.tables import safe_private
+from node.validate import HOLDING, validate
 from tests.deid import kit
-from tests.factories import make_instance, study_uid
+from tests.factories import make_instance, study_uid, write_instance
 
 SAFE = Option.RETAIN_SAFE_PRIVATE
 VALUES = {
@@ -111,3 +113,41 @@ def test_private_dates_move_with_the_others(tmp_path: Path) -> None:
     rules = "" if row else """'0019,"MADE UP",01' = "shift\""""
     output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path, SAFE, kit.MODIFIED, rules=rules))
     assert output.private_block(group, creator)[element].value == output.StudyDate
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_private_text_is_replaced_or_hashed_as_the_site_says(syntax: str, tmp_path: Path) -> None:
+    """With the VR that the rule states; at every level, in any block, as the page's vectors say."""
+    dataset = make_instance(syntax=syntax)
+    item = Dataset()
+    for level in (dataset, item):
+        private(level, 0x0029, "SOMEBODY ELSE", 0x08, "LO", "theirs")
+        private(level, 0x0029, "SIEMENS CSA HEADER", 0x08, "LO", "x")
+        private(level, 0x0029, "SIEMENS CSA HEADER", 0x09, "SH", "site")
+    dataset.AnatomicRegionSequence = [item]
+    rules = """
+    '(0029,"SIEMENS CSA HEADER",08)' = { action = "hash", vr = "LO" }
+    '(0029,"SIEMENS CSA HEADER",09)' = { action = "replace", vr = "SH", value = "Trial 7" }
+    """
+    how = kit.recipe(tmp_path, rules=rules)
+    output = dcmread(kit.run(tmp_path, dataset, how))
+    keys = pseudonyms.derive_subkeys(kit.KEY, "tests")
+    identity = pseudonyms.identity_of("", dataset.PatientID)
+    code = pseudonyms.text_code(keys, identity, "0029,SIEMENS CSA HEADER,08", "x")
+    for level in (output, output.AnatomicRegionSequence[0]):
+        assert level.private_creators(0x0029) == ["SIEMENS CSA HEADER"]
+        block = level.private_block(0x0029, "SIEMENS CSA HEADER")
+        texts = [block[element].value for element in (0x08, 0x09)]
+        assert [t.decode() if isinstance(t, bytes) else t for t in texts] == [code, "Trial 7"]
+    source = write_instance(tmp_path / "again.dcm", dataset)
+    verdict = validate(source, tmp_path / "target.dcm", how)
+    assert not [finding for finding in verdict.findings if finding.severity in HOLDING]
+
+
+def test_a_private_attribute_of_another_vr_than_the_rule_says_goes(tmp_path: Path) -> None:
+    """Nobody knows then what it is."""
+    dataset = make_instance()
+    private(dataset, 0x0029, "ACME", 0x08, "US", 7)
+    rules = """'(0029,"ACME",08)' = { action = "hash", vr = "LO" }"""
+    output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path, rules=rules))
+    assert not [element for element in output if element.tag.is_private]
