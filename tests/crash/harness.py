@@ -89,7 +89,13 @@ class CrashNode:
             self.roles[role] = subprocess.Popen(
                 [sys.executable, "-m", "node", role, "-c", str(self.folder / "node.toml")],
                 stderr=log,
-                env={**os.environ, **environment},
+                # A role that is killed every other second must not compile its modules each time.
+                env={
+                    **os.environ,
+                    "PYTHONDONTWRITEBYTECODE": "",
+                    "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
+                    **environment,
+                },
             )
 
     def kill(self, role: str) -> None:

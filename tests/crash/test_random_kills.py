@@ -37,7 +37,7 @@ def test_killed_a_thousand_times_it_loses_and_doubles_nothing(tmp_path: Path) ->
             for _kill in range(ROUND):
                 patient += 1
                 node.send([make_instance(patient, instance=n) for n in range(1, 4)])
-                time.sleep(chance.uniform(0.0, 1.5))
+                time.sleep(chance.uniform(0.0, 1.0))
                 if chance.random() < 1 / 4:
                     node.kill_all()
                 else:
