@@ -13,7 +13,7 @@ from starlette.templating import Jinja2Templates
 from node.inbox.states import StudyState
 from node.status.studies import show_study
 from node.web.live import events
-from node.web.sessions import may
+from node.web.sessions import Session, may
 from node.web.users import Right
 
 OVERVIEW_PARTS = ("roles", "tiles", "held", "studies", "destinations", "conservation")
@@ -48,11 +48,22 @@ async def study(request: Request) -> Response:
 
 @may(Right.WATCH)
 async def study_events(request: Request) -> Response:
-    """Stream one study's story."""
+    """Stream one study's story, and the decision's form from when the study has moved.
+
+    Until then nothing touches the form, in which somebody may be writing.
+    """
+    moved = False
 
     def parts() -> dict[str, str]:
+        nonlocal moved
         facts = _study_facts(request)
-        return {} if facts is None else _render(request, STUDY_PARTS, facts)
+        if facts is None:
+            return {}
+        session: Session | None = facts["session"]
+        decides = session is not None and session.right is Right.DECIDE
+        moved = moved or facts["study"]["state"] != request.query_params.get("state")
+        names = (*STUDY_PARTS, "decide") if decides and moved else STUDY_PARTS
+        return _render(request, names, facts)
 
     return _stream(request, parts)
 

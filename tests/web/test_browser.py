@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from node.config import NodeConfig
 from node.inbox.decisions import read_decision, waiting_decisions
@@ -18,40 +17,19 @@ from node.inbox.tables import instance, study
 from node.web import users
 from node.web.users import Right, make_user, write_users
 from tests.factories import make_instance, write_instance
+from tests.web.browser import browser, browser_marks, watched_page
 from tests.web.filled import INSTANCES, filled_node, study_id
 
-CHROMIUM = shutil.which("chromium")
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-)  # fmt: skip
-pytestmark = [
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="pages were not looked at: apt-get install chromium"
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # playwright's own sockets
-]
+__all__ = ["browser"]
+pytestmark = browser_marks
 Serve = Callable[[NodeConfig], str]
-
-
-@pytest.fixture(scope="module", name="browser")
-def _browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(name="page")
 def _page(browser: Browser, serve: Serve) -> Iterator[Page]:  # noqa: ARG001 -- the page closes before the server
     """Give a page on which anything written to the console is a failure."""
-    page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.close()
-    assert complaints == []
+    with watched_page(browser) as page:
+        yield page
 
 
 def process_one(config: NodeConfig, number: int) -> None:
