@@ -57,15 +57,15 @@ def deidentify(source: Path, target: Path, recipe: Recipe) -> Deidentified:
         profile = settled(recipe.profile)
         treatment = begin(instance, recipe, profile)
         plan = plan_of(instance, profile, treatment.sop_class_uid, wary=False)
-        dataset = dataset_pieces(instance, plan, treatment, profile)
-        if repeats_identifiers(dataset, treatment):
+        elements, pixels = dataset_pieces(instance, plan, treatment, profile)
+        if repeats_identifiers(elements, treatment):
             plan = plan_of(instance, profile, treatment.sop_class_uid, wary=True)
-            dataset = dataset_pieces(instance, plan, treatment, profile)
+            elements, pixels = dataset_pieces(instance, plan, treatment, profile)
         new = {tag: _new_uid(instance, treatment, tag) for tag in (_SOP_INSTANCE, _STUDY, _SERIES)}
         meta = write_meta(
             treatment.sop_class_uid.encode(), new[_SOP_INSTANCE], instance.transfer_syntax_uid
         )
-        size = write_file(target, [meta, *dataset], instance.source)
+        size = write_file(target, [meta, *elements, *pixels], instance.source)
     return Deidentified(
         sop_class_uid=treatment.sop_class_uid,
         sop_instance_uid=new[_SOP_INSTANCE].decode(),
@@ -123,19 +123,27 @@ def plan_of(instance: Instance, profile: Settled, sop_class_uid: str, *, wary: b
 
 def dataset_pieces(
     instance: Instance, plan: Plan, treatment: Treatment, profile: Settled
-) -> list[Piece]:
-    """Give the new data set: what the plan leaves, our own elements, and the pixel data."""
+) -> tuple[list[Piece], list[Piece]]:
+    """Give the new data set: what the plan leaves with our own elements, and the pixel data."""
     pixels = pixeldata.pixels_of(instance)
     ours = _our_elements(instance, plan, treatment, profile)
     if pixels is not None and not pixels.offsets_hold:
         ours += [(tag, b"") for tag in _EXTENDED if tag in instance.found]
     pieces = rewrite(instance, plan, treatment, sorted(ours))
-    return pieces if pixels is None else [*pieces, *pixels.pieces]
+    return pieces, [] if pixels is None else pixels.pieces
 
 
-def repeats_identifiers(dataset: list[Piece], treatment: Treatment) -> bool:
+def repeats_identifiers(elements: list[Piece], treatment: Treatment) -> bool:
     """Tell whether any of the instance's identifiers stands anywhere in what we are to write."""
-    return treatment.identifiers.stand_in([piece for piece in dataset if isinstance(piece, bytes)])
+    known = treatment.identifiers
+    if known.stand_in([piece for piece in elements if isinstance(piece, bytes)]):
+        return True
+    return any(
+        known.stand_in([chunk])
+        for piece in elements
+        if isinstance(piece, tuple)
+        for chunk in treatment.source.chunks(*piece, overlap=known.longest)
+    )
 
 
 def _our_elements(

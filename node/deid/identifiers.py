@@ -52,6 +52,11 @@ class Identifiers:
     clear: set[bytes] = field(default_factory=set, compare=False)
     own_uid: bytes = b""
 
+    @property
+    def longest(self) -> int:
+        """How many bytes the longest has."""
+        return max(map(len, (*self.raw, self.own_uid)))
+
     def and_uid(self, uid: bytes) -> Identifiers:
         """Add the instance's own UID, which no other instance shares."""
         if any(token in uid for token in self.raw):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from node.deid.outcome import Quarantined
+
+_CHUNK = 1024 * 1024
 
 
 class Source:
@@ -23,6 +26,16 @@ class Source:
         if not self._head:
             self._head = self.read(0, min(self.size, length))
         return self._head
+
+    def chunks(self, offset: int, length: int, overlap: int) -> Iterator[bytes]:
+        """Give a range piece by piece, each beginning with the last bytes of the one before."""
+        end = offset + length
+        while offset < end:
+            piece = self.read(offset, min(_CHUNK, end - offset))
+            yield piece
+            if offset + len(piece) == end:
+                return
+            offset += len(piece) - min(overlap, _CHUNK // 2)
 
     def read(self, offset: int, length: int) -> bytes:
         """Give exactly `length` bytes; Quarantined where the source ends before."""

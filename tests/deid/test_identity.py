@@ -228,3 +228,17 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(
     with pytest.raises(OSError, match="No space"):
         deidentify(source, tmp_path / "b.dcm", kit.recipe(tmp_path))
     assert not (tmp_path / "b.dcm").exists()
+
+
+@pytest.mark.parametrize("at", [100, 70_000, (1 << 20) - 6, (2 << 20) - 100])
+def test_a_name_in_a_large_value_that_would_be_kept_is_found(at: int, tmp_path: Path) -> None:
+    """However far behind the window that was read, and across the pieces that it is read by."""
+    dataset = make_instance()
+    name = b"Quillfeather1"
+    profile = bytes(at) + name + bytes((2 << 20) - at)
+    dataset.add_new(0x00282000, "OB", profile + bytes(len(profile) % 2))
+    output = kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))
+    assert name not in (tmp_path / "target.dcm").read_bytes()
+    assert output.PixelData == dataset.PixelData
+    dataset[0x00282000].value = bytes(3 << 20)
+    assert kit.outcome(tmp_path, dataset, kit.recipe(tmp_path))[0x00282000].value == bytes(3 << 20)
