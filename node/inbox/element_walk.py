@@ -33,8 +33,8 @@ class ElementWalk:
     ) -> None:
         self.read_at, self.size = read_at, size
         self.base, self.pos, self.data = start, 0, read_at(start, WINDOW)
-        self.tag_of = struct.Struct(endian + "HH").unpack_from
-        self.u16 = struct.Struct(endian + "H").unpack_from
+        #: Group, element, VR and a length of two bytes; of an implicit element only the first two.
+        self.header_of = struct.Struct(endian + "HH2sH").unpack_from
         self.u32 = struct.Struct(endian + "I").unpack_from
         # Undefined lengths that are open: (tag that ends it, encoding outside it).
         self.open: list[tuple[int, bool]] = []
@@ -52,7 +52,7 @@ class ElementWalk:
                 self._refill()
             if len(self.data) - self.pos < _SHORT_HEADER:
                 return found, at, "the file ends inside an element"
-            group, element = self.tag_of(self.data, self.pos)
+            group, element, vr, length = self.header_of(self.data, self.pos)
             tag = group << 16 | element
             if not self.open and group != _ITEM_GROUP:
                 if tag > last:
@@ -60,7 +60,7 @@ class ElementWalk:
                 if tag <= previous:
                     return found, at, "elements are not in ascending order"
                 previous = tag
-            fault = self._element(tag, found if tag in wanted else None)
+            fault = self._element(tag, vr, length, found if tag in wanted else None)
             if fault:
                 return found, at, fault
         return found, self.base + self.pos, "there are too many elements before the Study"
@@ -70,27 +70,23 @@ class ElementWalk:
         self.pos = 0
         self.data = self.read_at(self.base, WINDOW)
 
-    def _element(self, tag: int, found: dict[int, bytes] | None) -> str:
+    def _element(self, tag: int, vr: bytes, length: int, found: dict[int, bytes] | None) -> str:
         """Step over one element, keeping its value if asked; say what is wrong with it."""
-        data, pos = self.data, self.pos
         if tag >> 16 == _ITEM_GROUP:
-            return self._item(tag, self.u32(data, pos + 4)[0])
-        implicit_inside = self.implicit
-        if self.implicit:
-            header, length = _SHORT_HEADER, self.u32(data, pos + 4)[0]
-        else:
-            vr = data[pos + 4 : pos + 6]
-            if vr in _SHORT_VR:
-                header, length = _SHORT_HEADER, self.u16(data, pos + 6)[0]
-            elif vr not in _LONG_VR:
+            return self._item(tag, self.u32(self.data, self.pos + 4)[0])
+        if vr in _SHORT_VR and not self.implicit:
+            self.pos += _SHORT_HEADER
+            return self._value(tag, length, found)
+        header, implicit_inside = _SHORT_HEADER, self.implicit
+        if not self.implicit:
+            if vr not in _LONG_VR:
                 return "an element has an unknown VR"
-            elif len(data) - pos < LONG_HEADER:
+            if len(self.data) - self.pos < LONG_HEADER:
                 return "the file ends inside an element"
-            else:
-                header, length = LONG_HEADER, self.u32(data, pos + 8)[0]
-                # PS3.5 6.2.2: what stands in a UN of undefined length is Implicit VR.
-                implicit_inside = vr == b"UN"
-        self.pos = pos + header
+            # PS3.5 6.2.2: what stands in a UN of undefined length is Implicit VR.
+            header, implicit_inside = LONG_HEADER, vr == b"UN"
+        length = self.u32(self.data, self.pos + header - 4)[0]
+        self.pos += header
         if length == _UNDEFINED:
             self.open.append((_SEQUENCE_END, self.implicit))
             self.implicit = implicit_inside

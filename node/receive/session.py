@@ -164,6 +164,8 @@ def answer(session: Session, message: Message) -> None:
             raise ProtocolViolated("an answer to nothing that was asked")
     session.association.pass_over_dataset()
     session.association.send(message.context.context_id, command.answer(status))
+    if command.field == CommandField.C_STORE_RQ:
+        session.spool.prepare()
 
 
 def c_store(session: Session, message: Message) -> Status:

@@ -20,6 +20,8 @@ from node.inbox.layout import Inbox
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 10
 _FILE_MODE = 0o640
+#: The disk is given this much at a time while more comes.
+_WRITE_BACK_BYTES = 4 * 1024 * 1024
 
 
 def new_association_id() -> str:
@@ -36,6 +38,7 @@ class Spool:
         self._folder = inbox.spool / association_id
         self._lock = -1
         self._count = 0
+        self._prepared: Partial | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +49,8 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._prepared:
+            self._prepared.discard()
         if self._lock >= 0:
             _remove(self._folder)
             os.close(self._lock)
@@ -53,6 +58,19 @@ class Spool:
 
     def begin(self) -> Partial:
         """Open the next instance's partial file; OSError where the disk refuses."""
+        prepared, self._prepared = self._prepared, None
+        return prepared or self._next()
+
+    def prepare(self) -> None:
+        """Open the next instance's file while its peer is still about to send it.
+
+        Where the disk refuses, `begin` will ask it again.
+        """
+        if self._prepared is None:
+            with contextlib.suppress(OSError):
+                self._prepared = self._next()
+
+    def _next(self) -> Partial:
         if self._lock < 0:
             self._lock = _make_locked_folder(self._inbox.spool, self._id)
         self._count += 1
@@ -69,6 +87,8 @@ class Partial:
         self._target = target
         self.fd = disk.create_exclusive(path, _FILE_MODE)
         self._at: Path = path
+        self._written = 0
+        self._written_back = 0
         self._durable = False
 
     def __enter__(self) -> Self:
@@ -80,10 +100,22 @@ class Partial:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self.fd)
-        if not self._durable:
-            with contextlib.suppress(OSError):
-                self._at.unlink(missing_ok=True)
+        if self._durable:
+            os.close(self.fd)
+        else:
+            self.discard()
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Write all of it, and let the disk begin with it while the peer sends the rest."""
+        disk.write(self.fd, content)
+        self._written += len(content)
+        if self._written - self._written_back >= _WRITE_BACK_BYTES:
+            self.write_back()
+
+    def write_back(self) -> None:
+        """Let the disk begin with what was written."""
+        disk.write_back(self.fd, self._written_back, self._written - self._written_back)
+        self._written_back = self._written
 
     def keep(self) -> None:
         """Make the file and its name in `arrived` survive a power cut; then it may be answered.
@@ -95,6 +127,12 @@ class Partial:
         self._at = self._target
         disk.fsync_dir(self._target.parent)
         self._durable = True
+
+    def discard(self) -> None:
+        """Close and remove it; what the disk refuses is left for the next start."""
+        os.close(self.fd)
+        with contextlib.suppress(OSError):
+            self._at.unlink(missing_ok=True)
 
 
 def clean_dead_folders(inbox: Inbox) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node import disk
 from node.inbox.header import Header, Unreadable, is_uid, read_header
 from node.receive.file_meta import file_meta
 from node.receive.spool import Partial, Spool
@@ -54,8 +53,9 @@ def store(
     )
     try:
         with spool.begin() as partial:
-            disk.write(partial.fd, meta)
+            partial.write(meta)
             size = _receive_dataset(association, partial, storage, max_bytes)
+            partial.write_back()
             _check_header(partial, command)
             partial.keep()
     except OSError:
@@ -76,7 +76,7 @@ def _receive_dataset(
         if size > look_again:
             _check_room(storage)
             look_again += _LOOK_AGAIN_BYTES
-        disk.write(partial.fd, fragment)
+        partial.write(fragment)
     return size
 
 

@@ -17,20 +17,20 @@ from tests.receive.receiving import Receiving, ct, receiving, send, sending, wai
 
 pytestmark = pytest.mark.crash
 
-STEPS = ["create_exclusive", "write", "fsync", "rename_noreplace", "fsync_dir"]
+STEPS = ["create_exclusive", "write", "write_back", "fsync", "rename_noreplace", "fsync_dir"]
 
 
 class Fault:
-    """The n-th call of a step fails; the others are the real ones."""
+    """The n-th call of a step fails, or so many from it; the others are the real ones."""
 
-    def __init__(self, real: Callable[..., Any], code: int, at: int) -> None:
+    def __init__(self, real: Callable[..., Any], code: int, at: int, times: int = 1) -> None:
         self.calls = 0
-        self._real, self._code, self._at = real, code, at
+        self._real, self._code, self._fails = real, code, range(at, at + times)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Do the step, or fail."""
         self.calls += 1
-        if self.calls == self._at:
+        if self.calls in self._fails:
             raise OSError(self._code, os.strerror(self._code))
         return self._real(*arguments, **named)
 
@@ -42,7 +42,9 @@ def test_a_step_that_fails_is_answered_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, at: int
 ) -> None:
     """A700, on an association that goes on; then the disk takes instances again."""
-    fault = Fault(getattr(disk, step), code, at)
+    # A file that could not be prepared for the next instance is asked for again when it comes.
+    times = at if step == "create_exclusive" else 1
+    fault = Fault(getattr(disk, step), code, at, times)
     monkeypatch.setattr(disk, step, fault)
     with receiving(tmp_path) as node:
         with sending(node.port) as association:
@@ -63,6 +65,16 @@ def _is_turned_away(node: Receiving) -> None:
         pass
     wanted = Rejection.TEMPORARY_CONGESTION.value
     assert (told.value.result, told.value.source, told.value.reason) == wanted
+
+
+def test_a_file_that_could_not_be_prepared_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed between two instances is no reason to refuse the second."""
+    monkeypatch.setattr(disk, "create_exclusive", Fault(disk.create_exclusive, errno.ENOSPC, 2))
+    with receiving(tmp_path) as node, sending(node.port) as association:
+        assert [send(association, ct(n), n) for n in (1, 2)] == [Status.SUCCESS] * 2
+        assert len(node.arrived) == 2
 
 
 def test_an_fsync_that_failed_is_not_tried_again(

@@ -42,10 +42,26 @@ def test_over_the_wire_the_lock_is_there_between_instances(tmp_path: Path) -> No
     with receiving(tmp_path) as node:
         with sending(node.port) as association:
             send(association, ct())
-            (folder,) = node.spooled
+            (folder,) = node.inbox.spool.iterdir()
             assert folder.name == node.arrived[0].name[:10]
             assert disk.is_locked(folder)
         assert wait_until(lambda: not node.spooled)
+
+
+def test_the_next_file_is_there_before_it_is_asked_for(inbox: Inbox) -> None:
+    """It is made while the peer is still about to send; unused, it is gone with the folder."""
+    with Spool(inbox, "0123456789") as spool:
+        spool.begin().discard()
+        spool.prepare()
+        spool.prepare()
+        folder = inbox.spool / "0123456789"
+        assert [path.name for path in folder.iterdir()] == ["0123456789-000002.part"]
+        with spool.begin() as partial:
+            partial.write(b"whole")
+            partial.keep()
+        spool.prepare()
+    assert [path.name for path in inbox.arrived.iterdir()] == ["0123456789-000002.dcm"]
+    assert not list(inbox.spool.iterdir())
 
 
 def test_a_name_that_is_taken_is_never_replaced(inbox: Inbox) -> None:
