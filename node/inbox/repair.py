@@ -1,46 +1,28 @@
 """Rebuild rows from files, for `deid-node verify --repair`; `process` must not be running.
 
-Nothing is guessed: what a rebuilt study's instances became is not known, so it is HELD, and a
-person has it made anew (`held requeue`), which gives the same pseudonyms again.
+Nothing is guessed: what became of an original that lost its row is not known, so its study is HELD,
+and a person has it made anew (`held requeue`), which gives the same pseudonyms again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node.inbox.digests import Digests
 from node.inbox.header import Header, Unreadable, read_header
 from node.inbox.header_columns import header_columns
 from node.inbox.layout import Inbox
+from node.inbox.releases import KnownRelease, know_releases
 from node.inbox.states import InstanceState, StudyState
-from node.inbox.tables import COUNTS, event, generation, instance, study, total
+from node.inbox.tables import COUNTS, event, instance, study, total
 from node.inbox.verify import counted_rows, files_without_row
 
 REASON = "rebuilt from its files: what became of it is not known"
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRelease:
-    """What a manifest in the outbox says of a generation."""
-
-    study: str
-    number: int
-    sequence: int
-    route: str
-    profile: str
-    profile_digest: str
-    domain: str
-    key_fingerprint: str
-    instances: int
-    released_at: float
-    manifest_digest: str
 
 
 def repair_inbox(
@@ -51,12 +33,7 @@ def repair_inbox(
     for path in list(files_without_row(inbox, conn)):
         study_id = _rebuild(conn, digests, path)
         done.append(f"{study_id}/{path.stem}: has a row again; its study is held")
-    known = set(conn.execute(select(study.c.id)).scalars())
-    done += [
-        f"{release.study}-g{release.number}: is known as released again"
-        for release in releases
-        if release.study in known and _rebuild_generation(conn, release)
-    ]
+    done += know_releases(conn, releases)
     done += _recount(conn)
     return done
 
@@ -126,33 +103,6 @@ def _series_number(conn: Connection, study_id: str, digest: str) -> int:
     highest = conn.execute(select(func.max(instance.c.series)).where(mine)).scalar() or 0
     conn.execute(update(study).where(study.c.id == study_id).values(series=highest + 1))
     return int(highest) + 1
-
-
-def _rebuild_generation(conn: Connection, release: KnownRelease) -> bool:
-    """Know a release again, so that the next generation gets a number of its own."""
-    row = upsert(generation).values(
-        study=release.study,
-        number=release.number,
-        sequence=release.sequence,
-        route=release.route,
-        profile=release.profile,
-        profile_digest=release.profile_digest,
-        domain=release.domain,
-        key_fingerprint=release.key_fingerprint,
-        instances=release.instances,
-        begun_at=release.released_at,
-        released_at=release.released_at,
-        released_steady=release.released_at,
-        manifest_digest=release.manifest_digest,
-    )
-    made = conn.execute(row.on_conflict_do_nothing())
-    if made.rowcount:
-        conn.execute(
-            update(study)
-            .where(study.c.id == release.study, study.c.generation < release.number)
-            .values(generation=release.number, all_generations=True)
-        )
-    return bool(made.rowcount)
 
 
 def _recount(conn: Connection) -> list[str]:

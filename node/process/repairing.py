@@ -11,7 +11,8 @@ from node.config import NodeConfig
 from node.inbox.digests import digests_of
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
-from node.inbox.repair import KnownRelease, repair_inbox
+from node.inbox.releases import KnownInstance, KnownRelease
+from node.inbox.repair import repair_inbox
 from node.outbox.chain import links
 from node.outbox.layout import Outbox
 from node.outbox.signing import load_public_key
@@ -62,9 +63,24 @@ def known_releases(outbox: Outbox) -> list[KnownRelease]:
                     profile_digest=manifest.profile_digest,
                     domain=manifest.domain,
                     key_fingerprint=manifest.key_fingerprint,
-                    instances=manifest.totals["instances"],
                     released_at=datetime.fromisoformat(manifest.created).timestamp(),
                     manifest_digest=link.digest,
+                    instances=tuple(
+                        KnownInstance(
+                            sop_instance_uid=one.sop_instance_uid,
+                            sha256=one.sha256,
+                            bytes=one.bytes,
+                            sop_class_uid=one.sop_class_uid,
+                            transfer_syntax_uid=one.transfer_syntax_uid,
+                            modality=one.modality,
+                        )
+                        for one in manifest.instances
+                        if not one.variant
+                    ),
+                    purged=not any(
+                        (outbox.releases / manifest.release / one.file).exists()
+                        for one in manifest.instances
+                    ),
                 )
             )
     return found

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from node import audit
 from node.config import NodeConfig
 from node.inbox.layout import Inbox
-from node.inbox.tables import generation, study
+from node.inbox.tables import generation
 from node.inbox.verify import verify_inbox
 from node.outbox.chain import check_chain, links
 from node.outbox.layout import Outbox
@@ -49,7 +49,7 @@ def _originals(config: NodeConfig) -> Iterator[str]:
 
 
 def _releases(config: NodeConfig, outbox: Outbox) -> Iterator[str]:
-    studies, known = _known_releases(config)
+    known = _known_releases(config)
     if not known and not (outbox.releases.is_dir() and any(outbox.releases.iterdir())):
         return
     try:
@@ -61,27 +61,22 @@ def _releases(config: NodeConfig, outbox: Outbox) -> Iterator[str]:
     for link in links(outbox.releases, key):
         if link.manifest is not None:
             yield from _files(outbox.releases / link.release, link.manifest)
-            digest = known.pop(link.release, "")
-            if link.manifest.study in studies and digest != link.digest:
+            if known is not None and known.pop(link.release, "") != link.digest:
                 yield f"release {link.release}: the index knows no release with this manifest"
-    for name in known:
+    for name in known or ():
         yield f"release {name}: the index knows it, and it has no manifest that can be trusted"
 
 
-def _known_releases(config: NodeConfig) -> tuple[set[str], dict[str, str]]:
-    """Give the studies of the index, and of each release the digest of its manifest.
-
-    An index that was rebuilt knows the studies again whose originals were there, and no others.
-    """
+def _known_releases(config: NodeConfig) -> dict[str, str] | None:
+    """Give the digest of the manifest of each release that the index knows; None without index."""
     columns = generation.c
     query = select(columns.study, columns.number, columns.manifest_digest).where(
         columns.released_at.is_not(None)
     )
     with reading_index(config) as conn:
         if conn is None:
-            return set(), {}
-        releases = {f"{one}-g{number}": digest for one, number, digest in conn.execute(query)}
-        return set(conn.execute(select(study.c.id)).scalars()), releases
+            return None
+        return {f"{one}-g{number}": digest for one, number, digest in conn.execute(query)}
 
 
 def _files(folder: Path, manifest: Manifest) -> Iterator[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import port_for
@@ -17,8 +19,10 @@ from node.cli import deid_node
 from node.disk import lock_file
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
+from node.inbox.releases import know_releases
 from node.inbox.tables import generation
 from node.outbox.layout import Outbox
+from node.process.repairing import known_releases
 from node.profile.key import create_key
 from tests.cli.conftest import Node
 from tests.factories import make_instance, write_instance
@@ -40,13 +44,14 @@ def _sound(node: MakeNode) -> Node:
             (inbox.studies / study_id(number) / f"assoc{number:05d}-{i + 1:06d}.dcm").write_bytes(
                 bytes(1000)
             )
-    index = open_index(inbox.database)
-    with index.begin() as conn:  # the releases here are of studies that the index does not know
-        conn.execute(update(generation).values(released_at=None))
-    index.dispose()
     outbox, key = releases.make_outbox(made.config.node.data_dir)
     for number in (1, 2):
         releases.make_release(outbox, key, study=number)
+    index = open_index(inbox.database)
+    with index.begin() as conn:  # releases of studies whose originals are gone, and no others
+        conn.execute(update(generation).values(released_at=None))
+        know_releases(conn, known_releases(outbox))
+    index.dispose()
     audit.append(inbox.audit / "people.jsonl", "ada", "find", "2026-01-02T03:04:05+00:00")
     return made
 
@@ -207,3 +212,47 @@ def test_a_destination_that_nobody_knows_is_exit_1(tmp_path: Path) -> None:
     done = CliRunner().invoke(deid_node, ["echo", "nowhere", "-c", str(tmp_path / "node.toml")])
     assert done.exit_code == 1
     assert "research" in done.stderr
+
+
+class Server(BaseHTTPRequestHandler):
+    """A DICOMweb server that answers OPTIONS with the status that its port's test asked for."""
+
+    status = 200
+
+    def do_OPTIONS(self) -> None:
+        """Answer."""
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [(200, 0, "answers"), (405, 0, "answers"), (401, 1, "credential"), (404, 1, "HTTP 404"),
+     (503, 1, "HTTP 503"), (0, 1, "does not answer")],
+)  # fmt: skip
+def test_a_dicomweb_server_is_asked_by_http(
+    tmp_path: Path, status: int, code: int, text: str
+) -> None:
+    """An answer says that it is there; what no delivery would pass is a failure. 0: not there."""
+    asked = type("Asked", (Server,), {"status": status})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), asked)
+    port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    if status:
+        thread.start()
+    else:
+        server.server_close()
+    file = tmp_path / "node.toml"
+    file.write_text(
+        f'[node]\ndata_dir = "{tmp_path}"\n[[destinations]]\nname = "web"\ntype = "stow"\n'
+        f'url = "http://127.0.0.1:{port}/dicom-web"\n'
+    )
+    done = CliRunner().invoke(deid_node, ["echo", "web", "-c", str(file)])
+    if status:
+        server.shutdown()
+        server.server_close()
+    assert (done.exit_code, text in done.output) == (code, True), done.output
