@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from node.profile.actions import Option
 from node.profile.recipe import Recipe
-from node.validate import charset, pseudonyms, reader, special
-from node.validate.elements import Item, Unreadable
+from node.validate import charset, pseudonyms, raw, reader, special
+from node.validate.digest import digest
+from node.validate.elements import Buffer, Item, Unreadable
 from node.validate.findings import Finding, InstanceFacts, Severity, Verdict, gathered
 from node.validate.lawbook import keeps_private
 from node.validate.markers import check_markers
-from node.validate.pixels import check_pixels, is_transcoded
-from node.validate.raw import search_bytes, search_pixels
+from node.validate.memory import Memory, grounds_of, learn
+from node.validate.native import NativePixels
+from node.validate.pixels import check_pixels, is_transcoded, native_pixels
 from node.validate.reader import Parsed
 from node.validate.results import Patient
 from node.validate.risk import check_pixel_risk
-from node.validate.search import search_places
-from node.validate.secrets import SPECIFIC_CHARACTER_SET, collect
+from node.validate.search import search_place, vendors_of
+from node.validate.secrets import SPECIFIC_CHARACTER_SET, Secrets, collect
 from node.validate.structure import SOP_CLASS_UID, SOP_INSTANCE_UID, check_structure
-from node.validate.walk import Level, Walk, walk_items
+from node.validate.walk import Level, Walk, walk_dataset
 
 STUDY_UID, SERIES_UID, MODALITY = 0x0020000D, 0x0020000E, 0x00080060
 REFERENCED_INSTANCE = 0x00081155
+_MEMORY = Memory()
 
 
 def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
@@ -43,23 +47,33 @@ def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
     The verdict; what cannot be read is a finding, never a pass. Raises only OSError.
     """
     before, after = reader.open_file(source), reader.open_file(output)
-    digest, size = hashlib.sha256(after).hexdigest(), len(after)
+    findings, facts, pixels = _prove(before, after, recipe, (source, output))
+    sha256 = digest(output, source, pixels)
+    if pixels is not None:
+        findings += pixels.findings()
+    return Verdict(gathered(findings), sha256, len(after), facts)
+
+
+def _prove(
+    before: Buffer, after: Buffer, recipe: Recipe, paths: tuple[Path, Path]
+) -> tuple[list[Finding], InstanceFacts, NativePixels | None]:
+    """Judge everything but native pixel data, which is left to be seen while it is hashed."""
     try:
         original = reader.parse(before)
     except Unreadable as why:
-        return Verdict((_unreadable("original", why),), digest, size, InstanceFacts())
-    excluding = check_pixel_risk(original, recipe.profile.pixels)
+        return [_unreadable("original", why)], InstanceFacts(), None
+    findings = check_pixel_risk(original, recipe.profile.pixels)
     try:
         result = reader.parse(after)
     except Unreadable as why:
-        return Verdict((*excluding, _unreadable("output", why)), digest, size, InstanceFacts())
-    if any(finding.severity is Severity.EXCLUDE for finding in excluding):
-        return Verdict(tuple(excluding), digest, size, _facts(result, 0))
+        return [*findings, _unreadable("output", why)], InstanceFacts(), None
+    if any(finding.severity is Severity.EXCLUDE for finding in findings):
+        return findings, _facts(result, 0), None
     case = _open_case(original, recipe)
-    findings = [*excluding, *_check(original, result, recipe, case)]
-    findings += check_pixels(original, result, source, output)
+    findings += _check(original, result, recipe, case)
+    findings += check_pixels(original, result, *paths)
     facts = replace(_facts(result, case.patient.days), witness=case.patient.witness)
-    return Verdict(gathered(findings), digest, size, facts)
+    return findings, facts, native_pixels(original, result)
 
 
 def _unreadable(which: str, why: Unreadable) -> Finding:
@@ -114,6 +128,14 @@ def _check(original: Parsed, result: Parsed, recipe: Recipe, case: _Case) -> Ite
     yield from check_structure(result)
     yield from check_markers(original.dataset, result.dataset, recipe.profile)
     secrets = collect(original.dataset, recipe.profile, recipe.assume_charset)
+    yield from _check_header(original, result, recipe, case, secrets)
+    yield from raw.search_pixels(result, secrets)
+
+
+def _check_header(
+    original: Parsed, result: Parsed, recipe: Recipe, case: _Case, secrets: Secrets
+) -> Iterator[Finding]:
+    """Judge every attribute by its rule and search it, but for what was proven before."""
     walk = Walk(
         recipe=recipe,
         patient=case.patient,
@@ -126,12 +148,18 @@ def _check(original: Parsed, result: Parsed, recipe: Recipe, case: _Case) -> Ite
         transcoded=is_transcoded(original, result),
         keeps_private=keeps_private(recipe.profile),
     )
-    after = charset.terms(result.dataset.value(SPECIFIC_CHARACTER_SET))
-    walk_items(walk, Level(original.dataset, result.dataset, None, case.declared, after))
+    charsets = (case.declared, charset.terms(result.dataset.value(SPECIFIC_CHARACTER_SET)))
+    hits = raw.hits(result, secrets)
+    grounds = grounds_of(original, result, case.patient, case.issuer, charsets, secrets)
+    proven = set() if hits else _MEMORY.of(recipe, grounds)
+    steps = walk_dataset(walk, Level(original.dataset, result.dataset, None, *charsets), proven)
     yield from walk.findings
-    yield from search_places(walk.places, secrets)
-    yield from search_bytes(result, secrets, walk.places)
-    yield from search_pixels(result, secrets)
+    vendors = cache(lambda: vendors_of(result.dataset))
+    searched = [list(search_place(place, secrets, vendors)) for place in walk.places]
+    yield from chain.from_iterable(searched)
+    yield from raw.judge_hits(result, hits, secrets, walk.places)
+    if not hits:
+        learn(proven, steps, walk.places, {at for at, found in enumerate(searched) if found})
 
 
 def _facts(result: Parsed, days: int) -> InstanceFacts:
@@ -141,18 +169,21 @@ def _facts(result: Parsed, days: int) -> InstanceFacts:
     def text(tag: int) -> str:
         return charset.decode(dataset.value(tag), terms).strip(" \0")
 
+    references: set[str] = set()
+    _add_references(dataset, references)
     return InstanceFacts(
         sop_class_uid=text(SOP_CLASS_UID), sop_instance_uid=text(SOP_INSTANCE_UID),
         study_instance_uid=text(STUDY_UID), series_instance_uid=text(SERIES_UID),
         patient_id=text(special.PATIENT_ID), patient_name=text(special.PATIENT_NAME),
         modality=text(MODALITY), transfer_syntax_uid=result.syntax,
-        references=frozenset(_references(dataset)), shift_days=days,
+        references=frozenset(references), shift_days=days,
     )  # fmt: skip
 
 
-def _references(item: Item) -> Iterator[str]:
+def _add_references(item: Item, references: set[str]) -> None:
     for element in item:
-        if element.tag == REFERENCED_INSTANCE:
-            yield element.value.decode("latin_1").strip(" \0")
-        for inner in element.items or ():
-            yield from _references(inner)
+        if element.items is not None:
+            for inner in element.items:
+                _add_references(inner, references)
+        elif element.tag == REFERENCED_INSTANCE:
+            references.add(element.value.decode("latin_1").strip(" \0"))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from node.profile.vocabulary import Standing, standing
 from node.validate import words
@@ -40,15 +41,17 @@ _WHAT = {
 BINARY = frozenset(NUMBERS)
 
 
-def judge_written(
-    place: Place, found: frozenset[str], secrets: Secrets, others: list[frozenset[str]]
-) -> Iterator[Finding]:
-    """Judge a new text by the original's descriptions; `others` remembers their words."""
-    unsafe = {word for word in found if words.is_strong(word) and is_unsafe(word)}
-    if unsafe and not others:
-        others.append(secrets.other_words())
-    if unsafe and unsafe & others[0]:
+def judge_written(place: Place, found: frozenset[str], secrets: Secrets) -> Iterator[Finding]:
+    """Judge a new text by the original's descriptions."""
+    unsafe = unsafe_words(found)
+    if unsafe and unsafe & secrets.other_words:
         yield finding_at(place, Severity.LEAK, "Says a word of " + _WHAT[Rank.OTHER] + ".")
+
+
+@lru_cache(1 << 12)
+def unsafe_words(found: frozenset[str]) -> frozenset[str]:
+    """Give the strong words that nobody knows to be safe."""
+    return frozenset(word for word in found if words.is_strong(word) and is_unsafe(word))
 
 
 def judge_numbers(place: Place, text: str, secrets: Secrets) -> Iterator[Finding]:
@@ -59,9 +62,7 @@ def judge_numbers(place: Place, text: str, secrets: Secrets) -> Iterator[Finding
         numbers = set(re.split(r"[.\\]", text.strip(" \0")))
     else:
         numbers = {_whole(part) for part in text.strip(" \0").split("\\")}
-    ids = {number.lstrip("0") for number in secrets.compact if number.isdigit()}
-    known = {number for number in ids if len(number) >= words.COMPACT_LENGTH} | secrets.dates
-    if known & numbers:
+    if not numbers.isdisjoint(secrets.numbers):
         yield finding_at(
             place,
             Severity.HOLD,
@@ -79,22 +80,22 @@ def judge_compact(
     place: Place, text: str, found: frozenset[str], secrets: Secrets
 ) -> Iterator[Finding]:
     """Judge an ID without its separators, a name in a script without spaces, and short words."""
-    squeezed = _SEPARATORS.sub("", words.fold(text)) if secrets.compact else ""
+    folded = words.fold(text)
     judged = secrets.words.keys() & found
-    if any(secret in squeezed for secret in secrets.compact - judged):
-        yield finding_at(
-            place, Severity.HOLD, "Without its separators it says an ID of the patient's."
-        )
-    scripts = {word for word in secrets.words if not word.isascii() and words.is_strong(word)}
-    if scripts:
-        folded = words.fold(text)
-        for word in scripts - judged:
+    if secrets.compact:
+        squeezed = folded if folded.isalnum() else _SEPARATORS.sub("", folded)
+        if any(secret in squeezed for secret in secrets.compact - judged):
+            yield finding_at(
+                place, Severity.HOLD, "Without its separators it says an ID of the patient's."
+            )
+    if secrets.scripts:
+        for word in secrets.scripts - judged:
             if secrets.words[word] and word in folded:
                 yield from judge_word(place, word, secrets.words[word])
     short = [
         word
-        for word in found
-        if secrets.words.get(word) is Rank.PATIENT
+        for word in judged
+        if secrets.words[word] is Rank.PATIENT
         and not words.is_strong(word)
         and standing(word) in (Standing.UNKNOWN, Standing.ALSO_NAME)
     ]

@@ -48,17 +48,22 @@ _TEXTUAL = frozenset(
 _DATE_DIGITS = 8
 
 
-def search_bytes(output: Parsed, secrets: Secrets, places: list[Place]) -> Iterator[Finding]:
-    """Search the header's bytes; hits in values that the key proves are chance, others are not."""
-    header = _header(output)
-    squeezed = header.translate(_LOWER, b"\0")
-    hits = [needle for needle in _needles(secrets) if needle in squeezed]
-    hits += _uid_hits(squeezed, secrets.uids)
-    if not hits:
+def hits(output: Parsed, secrets: Secrets) -> list[bytes]:
+    """Give the secrets that the header's bytes spell somewhere."""
+    squeezed = _header(output).translate(_LOWER, b"\0")
+    found = [needle for needle in _needles(secrets) if needle in squeezed]
+    return found + _uid_hits(squeezed, secrets.uids)
+
+
+def judge_hits(
+    output: Parsed, needles: list[bytes], secrets: Secrets, places: list[Place]
+) -> Iterator[Finding]:
+    """Judge what `hits` gave: in values that the key proves it is chance, in others it is not."""
+    if not needles:
         return
     judged = {(place.element.start, place.element.length): place for place in places}
     elements = list(_leaves(output.dataset, None))
-    for needle in hits:
+    for needle in needles:
         yield from _judge_hit(output, needle, elements, judged, secrets)
 
 

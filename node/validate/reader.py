@@ -1,7 +1,7 @@
 """A strict reader of DICOM files, the validator's own: it accounts for every byte of a file.
 
 It shares no code with the engine, so that one misreading cannot hide in both. PS3.10 7.1 (preamble,
-File Meta), PS3.5 Annex A (transfer syntaxes); the data set itself is read by `elements`. What it
+File Meta), PS3.5 Annex A (transfer syntaxes); the data set itself is read by `dataset`. What it
 does not know it refuses (`Unreadable`); what is readable but not as it should be is noted in
 `Parsed.oddities`, which an original may have and an output may not.
 """
@@ -9,20 +9,13 @@ does not know it refuses (`Unreadable`); what is readable but not as it should b
 from __future__ import annotations
 
 import mmap
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.validate.elements import (
-    BIG_ENDIAN,
-    EXPLICIT,
-    IMPLICIT,
-    VRS,
-    Buffer,
-    Item,
-    Unreadable,
-    read_elements,
-)
+from node.validate.dataset import BIG_ENDIAN, EXPLICIT, IMPLICIT, read_elements
+from node.validate.elements import VRS, Buffer, Item, Unreadable
 
 MAX_INFLATED = 1 << 30  # bytes
 IMPLICIT_LE, EXPLICIT_LE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -46,10 +39,11 @@ class Parsed:
 
 def open_file(path: Path) -> Buffer:
     """Map a file into memory. An empty file gives empty bytes."""
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            return b""
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if os.fstat(fd).st_size else b""
+    finally:
+        os.close(fd)
 
 
 def parse(data: Buffer) -> Parsed:

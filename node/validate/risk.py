@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from node.profile.pixel_rules import PIXEL_RULES, PixelAction
 from node.validate.elements import BULK
@@ -38,8 +39,12 @@ _SLIDE = _STORAGE + "77.1.6"
 _VIDEO_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10[0-8](\.1)?|7\.\d)")
 
 _MODALITY, _IMAGE_TYPE, _CONVERSION, _BURNED_IN = 0x00080060, 0x00080008, 0x00080064, 0x00280301
-_SOP_CLASS, _SAMPLES, _PHOTOMETRIC, _BODY_PART = 0x00080016, 0x00280002, 0x00280004, 0x00180015
+_SOP_CLASS, _PHOTOMETRIC, _BODY_PART = 0x00080016, 0x00280004, 0x00180015
 _DESCRIPTIONS = (0x0008103E, 0x00181030, 0x00081030, 0x00204000, 0x00082111)
+_ASKED = (
+    _SOP_CLASS, _MODALITY, _IMAGE_TYPE, _CONVERSION, _BURNED_IN, _PHOTOMETRIC, _BODY_PART,
+    *_DESCRIPTIONS,
+)  # fmt: skip
 _SCREEN = re.compile(r"screen[ _-]?(save|shot|capture|grab)|\bssave\b|snap[ _-]?shot")
 _DOSE = re.compile(
     r"dose[ _-]*(report|info|record|summary|page|screen|sheet|sr)|\bdose\b|patient protocol"
@@ -50,26 +55,22 @@ _FACE_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
 
 
 class _Facts:
-    """What the rules ask of an original, decoded once."""
+    """What the rules ask of an original."""
 
-    def __init__(self, source: Parsed) -> None:
-        dataset = source.dataset
-        self.has_pixels = any(tag in dataset.by_tag for tag in BULK)
-        self.sop_class = self._text(source, _SOP_CLASS)
-        self.modality = self._text(source, _MODALITY)
-        self.image_type = self._text(source, _IMAGE_TYPE).upper().split("\\")
-        self.conversion = self._text(source, _CONVERSION).upper()
-        self.burned_in = self._text(source, _BURNED_IN).upper()
-        self.photometric = self._text(source, _PHOTOMETRIC).upper()
-        self.syntax = source.syntax
-        self.described = " ".join(
-            self._text(source, tag).lower() for tag in (*_DESCRIPTIONS, _IMAGE_TYPE)
-        )
-        self.body_part = self._text(source, _BODY_PART).lower()
-
-    @staticmethod
-    def _text(source: Parsed, tag: int) -> str:
-        return source.dataset.value(tag).decode("latin_1").strip(" \0")
+    def __init__(self, syntax: str, values: tuple[bytes, ...]) -> None:
+        texts = {
+            tag: value.decode("latin_1").strip(" \0")
+            for tag, value in zip(_ASKED, values, strict=True)
+        }
+        self.syntax = syntax
+        self.sop_class = texts[_SOP_CLASS]
+        self.modality = texts[_MODALITY]
+        self.image_type = texts[_IMAGE_TYPE].upper().split("\\")
+        self.conversion = texts[_CONVERSION].upper()
+        self.burned_in = texts[_BURNED_IN].upper()
+        self.photometric = texts[_PHOTOMETRIC].upper()
+        self.described = " ".join(texts[tag].lower() for tag in (*_DESCRIPTIONS, _IMAGE_TYPE))
+        self.body_part = texts[_BODY_PART].lower()
 
     def is_class(self, suffixes: tuple[str, ...]) -> bool:
         return self.sop_class.startswith(_STORAGE) and self.sop_class[len(_STORAGE) :] in suffixes
@@ -146,18 +147,25 @@ def check_pixel_risk(source: Parsed, actions: Mapping[str, PixelAction]) -> list
     -------
     EXCLUDE findings alone if any rule excludes, else the HOLD findings.
     """
-    facts = _Facts(source)
+    dataset = source.dataset
+    has_pixels = any(tag in dataset.by_tag for tag in BULK)
+    applying = _applying(source.syntax, tuple(dataset.value(tag) for tag in _ASKED))
     findings = [
         Finding(
             "pixel-risk", _SEVERITY[actions[name]], "pixels", f"{name}: {PIXEL_RULES[name][1]}."
         )
-        for name, applies in _APPLIES.items()
-        if actions[name] is not PixelAction.PASS
-        and (facts.has_pixels or name in _WITHOUT_PIXELS)
-        and applies(facts)
+        for name in applying
+        if actions[name] is not PixelAction.PASS and (has_pixels or name in _WITHOUT_PIXELS)
     ]
     excluding = [finding for finding in findings if finding.severity is Severity.EXCLUDE]
     return excluding or findings
+
+
+@lru_cache(1 << 10)
+def _applying(syntax: str, values: tuple[bytes, ...]) -> tuple[str, ...]:
+    """Give the rules that apply to an original with these values of the attributes asked."""
+    facts = _Facts(syntax, values)
+    return tuple(name for name, applies in _APPLIES.items() if applies(facts))
 
 
 _SEVERITY = {PixelAction.HOLD: Severity.HOLD, PixelAction.EXCLUDE: Severity.EXCLUDE}

@@ -6,9 +6,10 @@ the secrets. What a hit means is told in `judge`; `raw` is the second net, over 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from node.validate import charset, judge, words
+from node.validate.elements import Item
 from node.validate.findings import Finding, Severity
 from node.validate.judge import BINARY
 from node.validate.places import Origin, Place
@@ -21,37 +22,51 @@ _NUMBERS = frozenset({"DS", "IS", "UI"})
 LEGIBLE = 1 << 16
 
 
-def search_places(places: list[Place], secrets: Secrets) -> Iterator[Finding]:
-    """Search each place's value for words, dates and UIDs of the original."""
-    vendors = _vendors(places)
-    others: list[frozenset[str]] = []
-    for place in places:
-        value = place.element.value
-        if place.element.vr in BINARY:
-            value = value[:LEGIBLE].replace(b"\0", b" ")
-        text = charset.decode(value, place.charset)
-        if place.element.vr in _NUMBERS:
-            yield from judge.judge_numbers(place, text, secrets)
-            if not any(map(str.isalpha, text)):
-                continue
-        found = words.words(text)
-        yield from judge.judge_compact(place, text, found, secrets)
-        for word in secrets.words.keys() & found:
-            yield from judge.judge_word(place, word, secrets.words[word], vendor=word in vendors)
-        if place.origin is not Origin.KEPT and place.element.vr not in BINARY:
-            yield from judge.judge_written(place, found, secrets, others)
-        if secrets.dates & words.dates(text):
-            yield judge.finding_at(place, Severity.LEAK, "Says a date of the original.")
-        if secrets.uids & words.uids(text):
-            yield judge.finding_at(place, Severity.LEAK, "Holds a UID of the original.")
+def search_place(
+    place: Place, secrets: Secrets, vendors: Callable[[], frozenset[str]]
+) -> Iterator[Finding]:
+    """Search a place's value for words, dates and UIDs of the original.
+
+    `vendors` gives the words of the equipment's manufacturers.
+    """
+    value, vr = place.element.value, place.element.vr
+    if vr in BINARY:
+        value = value[:LEGIBLE].replace(b"\0", b" ")
+    text = charset.decode(value, place.charset)
+    if vr in _NUMBERS:
+        yield from judge.judge_numbers(place, text, secrets)
+        if not any(map(str.isalpha, text)):
+            return
+    found = words.words(text)
+    yield from judge.judge_compact(place, text, found, secrets)
+    for word in secrets.words.keys() & found:
+        vendor = word in vendors()
+        yield from judge.judge_word(place, word, secrets.words[word], vendor=vendor)
+    if is_compared(place):
+        yield from judge.judge_written(place, found, secrets)
+    if secrets.dates & words.dates(text):
+        yield judge.finding_at(place, Severity.LEAK, "Says a date of the original.")
+    if secrets.uids & words.uids(text):
+        yield judge.finding_at(place, Severity.LEAK, "Holds a UID of the original.")
 
 
-def _vendors(places: list[Place]) -> frozenset[str]:
+def is_compared(place: Place) -> bool:
+    """Tell whether a value is new text: compared with all that the original says."""
+    return place.origin is not Origin.KEPT and place.element.vr not in BINARY
+
+
+def is_settled(place: Place) -> bool:
+    """Tell whether a value holds nothing that would be compared with all that the original says."""
+    found = words.value_words(place.element.value, place.charset)
+    return not is_compared(place) or not judge.unsafe_words(found)
+
+
+def vendors_of(output: Item) -> frozenset[str]:
     """Give the words of the equipment's manufacturers: hospitals are sometimes entered so."""
-    return frozenset[str]().union(
-        *(
-            words.value_words(place.element.value, place.charset)
-            for place in places
-            if place.element.tag == _MANUFACTURER
-        )
-    )
+    found: set[str] = set()
+    for element in output:
+        if element.tag == _MANUFACTURER:
+            found |= words.value_words(element.value, ("",))
+        for item in element.items or ():
+            found |= vendors_of(item)
+    return frozenset(found)

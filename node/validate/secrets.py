@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from node.profile.actions import Action
 from node.profile.profile import Profile
 from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
 from node.validate import charset, words
-from node.validate.elements import Element, Item
-from node.validate.lawbook import creator_of, is_private, private_rule
+from node.validate.elements import Item
+from node.validate.lawbook import creator_of, private_rule
 from node.validate.pseudonyms import is_registered
 
 TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
@@ -49,9 +49,12 @@ class Rank(IntEnum):
     PATIENT = 2
 
 
-@dataclass(slots=True)
+@dataclass
 class Secrets:
-    """The secrets of one instance. Words are folded (see `words`), dates are YYYYMMDD."""
+    """The secrets of one instance. Words are folded (see `words`), dates are YYYYMMDD.
+
+    What is derived from them is asked for when all are collected.
+    """
 
     words: dict[str, Rank] = field(default_factory=dict)
     uids: set[str] = field(default_factory=set)
@@ -66,17 +69,29 @@ class Secrets:
     #: Values of rank OTHER with their character sets, split only when something must be compared.
     others: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
 
-    @property
+    @cached_property
     def patient_words(self) -> frozenset[str]:
         """Give the words of the patient's own names, IDs and contacts."""
         return frozenset(word for word, rank in self.words.items() if rank is Rank.PATIENT)
 
+    @cached_property
     def other_words(self) -> frozenset[str]:
         """Give the strong words of descriptions, comments, private and unlisted text."""
         found: set[str] = set()
         for value, declared in self.others:
             found.update(words.value_words(value[:MAX_TEXT].replace(b"\0", b" "), declared))
         return frozenset(word for word in found if words.is_strong(word))
+
+    @cached_property
+    def scripts(self) -> frozenset[str]:
+        """Give the strong words of scripts that may do without spaces."""
+        return frozenset(w for w in self.words if not w.isascii() and words.is_strong(w))
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Give the patient's IDs that are long numbers, without leading zeros, and all dates."""
+        ids = {number.lstrip("0") for number in self.compact if number.isdigit()}
+        return frozenset(n for n in ids if len(n) >= words.COMPACT_LENGTH) | self.dates
 
 
 @cache
@@ -108,40 +123,40 @@ def collect(dataset: Item, profile: Profile, assumed: str) -> Secrets:
 def _collect_item(
     item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
 ) -> None:
-    privately = bool(profile.site_private_rules)
     for element in item:
-        vr = element.vr
-        if element.items is not None:
-            for inner in element.items:
+        tag, vr, value, _start, _length, items, _fragments = element
+        if items is not None:
+            for inner in items:
                 own = inner.value(SPECIFIC_CHARACTER_SET)
                 _collect_item(inner, profile, charset.terms(own) if own else declared, secrets)
-        elif vr in _SPOKEN and element.value:
-            if not is_private(element.tag):
-                actions = profile.public(element.tag, vr).actions
-            elif privately:
-                tag, creator = element.tag, creator_of(item, element.tag)
-                actions = private_rule(profile, tag >> 16, creator, tag & 0xFF, vr).actions
-            else:
-                actions = _REMOVED
-            _collect_value(element, actions, declared, secrets)
+        elif value and vr in _SPOKEN:
+            actions = _actions(profile, item, tag, vr)
+            if actions != _KEPT:
+                _collect_value(tag, vr, value, declared, secrets)
+            elif vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
+                secrets.kept |= words.value_words(value, declared)
 
 
 _SPOKEN = TEXT | {"DA", "DT", "UI", "UN", "OB"}
 _KEPT, _REMOVED = (Action.K,), (Action.X,)
 
 
+def _actions(profile: Profile, item: Item, tag: int, vr: str) -> tuple[Action, ...]:
+    if not tag >> 16 & 1:
+        return profile.public(tag, vr).actions
+    if not profile.site_private_rules:
+        return _REMOVED
+    return private_rule(profile, tag >> 16, creator_of(item, tag), tag & 0xFF, vr).actions
+
+
 def _collect_value(
-    element: Element, actions: tuple[Action, ...], declared: tuple[str, ...], secrets: Secrets
+    tag: int, vr: str, value: bytes, declared: tuple[str, ...], secrets: Secrets
 ) -> None:
-    tag, vr, value = element[:3]
-    if actions == _KEPT:
-        if vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
-            secrets.kept |= words.value_words(value, declared)
-    elif vr == "UI":
+    if vr == "UI":
         if uid_roles().get(tag) != "definition":
             secrets.uids.update(_instance_uids(value))
     elif vr in ("DA", "DT"):
-        secrets.dates |= words.dates(charset.decode(value, declared))
+        secrets.dates |= words.value_dates(value, declared)
     elif vr in TEXT and (rank := rank_of(tag, vr)):
         _add_words(value, rank, declared, secrets)
     else:
@@ -158,18 +173,29 @@ def _instance_uids(value: bytes) -> tuple[str, ...]:
 
 
 def _add_words(value: bytes, rank: Rank, declared: tuple[str, ...], secrets: Secrets) -> None:
-    text = charset.decode(value, declared)
-    for word in words.secret_words(text):
+    found, compact, encoded = _said(value, declared)
+    for word in found:
         if secrets.words.get(word, Rank.OTHER) < rank:
             secrets.words[word] = rank
-        if rank is Rank.PATIENT:
-            secrets.compact |= words.compact(word)
-    if not value.isascii() or b"\x1b" in value:
-        for encoded in _encodings(text):
-            secrets.encoded[encoded] = rank
+    if rank is Rank.PATIENT:
+        secrets.compact |= compact
+    for form in encoded:
+        secrets.encoded[form] = rank
 
 
-def _encodings(text: str) -> set[bytes]:
+@lru_cache(1 << 12)
+def _said(
+    value: bytes, declared: tuple[str, ...]
+) -> tuple[frozenset[str], frozenset[str], frozenset[bytes]]:
+    """Give a value's words, what of them is an ID's, and how other scripts' words are encoded."""
+    text = charset.decode(value, declared)
+    found = words.secret_words(text)
+    compact = frozenset[str]().union(*map(words.compact, found))
+    plain = value.isascii() and b"\x1b" not in value
+    return found, compact, frozenset() if plain else _encodings(text)
+
+
+def _encodings(text: str) -> frozenset[bytes]:
     """Give how the words of other scripts lie in raw bytes, as `search` prepares those."""
     found = set()
     for word in words.components(text):
@@ -180,4 +206,4 @@ def _encodings(text: str) -> set[bytes]:
                 encoded = form.encode(codec, "ignore").translate(None, b"\0").lower()
                 if len(encoded) >= words.STRONG_LENGTH:
                     found.add(encoded)
-    return found
+    return frozenset(found)

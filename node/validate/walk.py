@@ -11,26 +11,18 @@ from dataclasses import dataclass, field
 from node.profile.actions import Action, Rule
 from node.profile.iod import type_of
 from node.profile.recipe import Recipe
-from node.profile.tables import uid_roles
 from node.validate import charset, content, law, special
 from node.validate.elements import BULK, Element, Item
 from node.validate.findings import Finding, Severity
 from node.validate.lawbook import is_creator, is_private, private_elements, private_rule
+from node.validate.legible import add_all_places, add_place
+from node.validate.memory import Key, Step, key_of
 from node.validate.places import Origin, Place, Where, path
-from node.validate.results import NUMBERS, Pair, Patient, is_lawful_vr
-from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT, Secrets
+from node.validate.results import Pair, Patient, is_lawful_vr
+from node.validate.secrets import SPECIFIC_CHARACTER_SET, Secrets
 
 _ONLY_KEPT, _ONLY_REMOVED = (Action.K,), (Action.X,)
-#: Values of these VRs are numbers if they hold nothing but these characters; else they are text.
-_DIGITS = {
-    "DS": b"0123456789+-.eE \\\0", "IS": b"0123456789+- \\\0", "DA": b"0123456789. \\\0",
-    "TM": b"0123456789.: \\\0", "DT": b"0123456789.+- \\\0", "AS": b"0123456789DWMY \\\0",
-    "UI": b"0123456789.\\ \0",
-}  # fmt: skip
-_SEARCHED = TEXT | {"CS", "OB", "OW", "UN"}
-#: A kept number or UID of so many characters could be somebody's ID.
-_LONG_NUMBERS, _LONG = frozenset({"DS", "IS", "UI"}), 6
-_ONE_NUMBER = 8  # bytes: longer binary numbers are many, and could spell something
+_ODD_GROUP = 1 << 16
 
 
 @dataclass(slots=True)
@@ -75,27 +67,57 @@ class Level:
     concept: Rule | None = None
 
 
+def walk_dataset(walk: Walk, level: Level, proven: set[Key]) -> list[Step]:
+    """Compare a data set with what became of it, but for what is proven already."""
+    steps: list[Step] = []
+    source, output = level.source.by_tag, level.output.by_tag
+    public = walk.recipe.profile.public
+    for tag, element in output.items():
+        if tag & _ODD_GROUP:
+            continue
+        key = key_of(source.get(tag), element)
+        if key not in proven:
+            steps.append(Step(key, len(walk.findings), len(walk.places)))
+            _walk_present(walk, level, element)
+    for tag, element in source.items():
+        if tag & _ODD_GROUP or tag in output or public(tag, element.vr).actions == _ONLY_REMOVED:
+            continue
+        key = key_of(element, None)
+        if key not in proven:
+            steps.append(Step(key, len(walk.findings), len(walk.places)))
+            _walk_absent(walk, level, element)
+    steps.append(Step((None, None), len(walk.findings), len(walk.places)))
+    _walk_private(walk, level)
+    return steps
+
+
 def walk_items(walk: Walk, level: Level) -> None:
     """Compare an item with what became of it, and everything below."""
-    source, output, where = level.source, level.output, level.where
-    for tag, element in output.by_tag.items():
-        if is_private(tag):
-            continue
-        twin = source.by_tag.get(tag)
-        if twin is None:
-            origin = special.origin_of_inserted(walk, element, where, level.after)
-            add_all_places(walk, origin, element, where, level.after)
-        else:
-            rule = walk.recipe.profile.public(tag, element.vr)
-            _walk_pair(walk, level, rule, twin, element)
-    for tag, element in source.by_tag.items():
-        if tag not in output.by_tag and not tag >> 16 & 1:
-            rule = walk.recipe.profile.public(tag, element.vr)
-            if rule.actions != _ONLY_REMOVED and tag not in BULK:
-                rule = _with_concept(level, rule, tag)
-                law.check_absent(walk, rule, element, where, level.before)
-    if walk.keeps_private or any(is_private(tag) for tag in output.by_tag):
-        _walk_private(walk, level)
+    source, output = level.source.by_tag, level.output.by_tag
+    for tag, element in output.items():
+        if not tag & _ODD_GROUP:
+            _walk_present(walk, level, element)
+    for tag, element in source.items():
+        if tag not in output and not tag & _ODD_GROUP:
+            _walk_absent(walk, level, element)
+    _walk_private(walk, level)
+
+
+def _walk_present(walk: Walk, level: Level, element: Element) -> None:
+    twin = level.source.by_tag.get(element.tag)
+    if twin is None:
+        origin = special.origin_of_inserted(walk, element, level.where, level.after)
+        add_all_places(walk.places, origin, element, level.where, level.after)
+    else:
+        rule = walk.recipe.profile.public(element.tag, element.vr)
+        _walk_pair(walk, level, rule, twin, element)
+
+
+def _walk_absent(walk: Walk, level: Level, element: Element) -> None:
+    rule = walk.recipe.profile.public(element.tag, element.vr)
+    if rule.actions != _ONLY_REMOVED and element.tag not in BULK:
+        rule = _with_concept(level, rule, element.tag)
+        law.check_absent(walk, rule, element, level.where, level.before)
 
 
 def _with_concept(level: Level, rule: Rule, tag: int) -> Rule:
@@ -109,7 +131,7 @@ def _walk_pair(walk: Walk, level: Level, rule: Rule, twin: Element, element: Ele
     tag, where = element.tag, level.where
     rule = _with_concept(level, rule, tag)
     if _is_plainly_kept(rule, twin, element):
-        add_place(walk, Origin.KEPT, element, where, level.after)
+        add_place(walk.places, Origin.KEPT, element, where, level.after)
         return
     pair = Pair(twin, element, level.before, level.after, walk.big_endian)
     if not is_lawful_vr(pair):
@@ -132,7 +154,7 @@ def _walk_pair(walk: Walk, level: Level, rule: Rule, twin: Element, element: Ele
         return
     if origin is Origin.STRAY:
         law.report_stray(walk, rule, pair, where)
-    add_all_places(walk, origin, element, where, level.after)
+    add_all_places(walk.places, origin, element, where, level.after)
 
 
 def _is_plainly_kept(rule: Rule, twin: Element, element: Element) -> bool:
@@ -146,48 +168,6 @@ def _is_plainly_kept(rule: Rule, twin: Element, element: Element) -> bool:
         and element.tag not in special.LAWS
         and element.tag not in BULK
     )
-
-
-def add_place(
-    walk: Walk, origin: Origin, element: Element, where: Where | None, after: tuple[str, ...]
-) -> None:
-    """Have a value searched for the original's values, unless it is proven or a mere number."""
-    if origin is Origin.PROVEN or not element.value:
-        return
-    if element.tag in special.OURS and (where is None or where.tag == special.METHOD_CODES):
-        element = special.without_ours(element, where)
-    if _may_spell(element):
-        walk.places.append(Place(origin, element, where, after))
-
-
-def _may_spell(element: Element) -> bool:
-    """Tell whether a value could spell something: text, many numbers, or one as long as an ID."""
-    vr, value = element.vr, element.value
-    if vr == "UI" and uid_roles().get(element.tag) != "definition":
-        return bool(value.translate(None, _DIGITS["UI"]))
-    if vr in _SEARCHED or (vr in NUMBERS and len(value) > _ONE_NUMBER):
-        return True
-    if vr in _LONG_NUMBERS and len(value) >= _LONG:
-        return True
-    digits = _DIGITS.get(vr)
-    return digits is not None and bool(value.translate(None, digits))
-
-
-def add_all_places(
-    walk: Walk, origin: Origin, element: Element, where: Where | None, after: tuple[str, ...]
-) -> None:
-    """Have an element and everything in its items searched."""
-    add_place(walk, origin, element, where, after)
-    for index, item in enumerate(element.items or ()):
-        own = item.value(SPECIFIC_CHARACTER_SET)
-        for inner in item:
-            add_all_places(
-                walk,
-                origin,
-                inner,
-                Where(where, element.tag, index),
-                charset.terms(own) if own else after,
-            )
 
 
 def _walk_sequence(walk: Walk, level: Level, rule: Rule, pair: Pair) -> None:
@@ -206,7 +186,7 @@ def _walk_sequence(walk: Walk, level: Level, rule: Rule, pair: Pair) -> None:
     origin = law.origin_of_sequence(walk, rule, pair, where)
     if origin is Origin.STRAY:
         law.report_stray(walk, rule, pair, where)
-    add_all_places(walk, origin, pair.output, where, level.after)
+    add_all_places(walk.places, origin, pair.output, where, level.after)
 
 
 def _level(
@@ -223,6 +203,9 @@ def _level(
 
 def _walk_private(walk: Walk, level: Level) -> None:
     """Pair private elements by group, creator and last byte: their blocks may have moved."""
+    odd = any(tag & _ODD_GROUP for tag in level.output.by_tag)
+    if not odd and not (walk.keeps_private and any(t & _ODD_GROUP for t in level.source.by_tag)):
+        return
     before, after = private_elements(level.source), private_elements(level.output)
     profile = walk.recipe.profile
     indexed = {element.start for element in after.values()}
@@ -231,12 +214,12 @@ def _walk_private(walk: Walk, level: Level) -> None:
             _check_creator(walk, level, element)
         elif is_private(tag) and element.start not in indexed:
             walk.report(Severity.INVALID, level.where, tag, "A private attribute stands twice.")
-            add_all_places(walk, Origin.STRAY, element, level.where, level.after)
+            add_all_places(walk.places, Origin.STRAY, element, level.where, level.after)
     for (group, creator, number), element in after.items():
         twin = before.get((group, creator, number))
         if twin is None:
             walk.report(Severity.INVALID, level.where, element.tag, "The original has no such.")
-            add_all_places(walk, Origin.STRAY, element, level.where, level.after)
+            add_all_places(walk.places, Origin.STRAY, element, level.where, level.after)
         else:
             rule = private_rule(profile, group, creator, number, element.vr)
             _walk_pair(walk, level, rule, twin, element)
@@ -263,4 +246,4 @@ def _check_creator(walk: Walk, level: Level, element: Element) -> None:
             element.tag,
             "This private creator is not the original's, or owns nothing here.",
         )
-        add_place(walk, Origin.STRAY, element, level.where, level.after)
+        add_place(walk.places, Origin.STRAY, element, level.where, level.after)

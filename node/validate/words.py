@@ -97,6 +97,11 @@ def value_words(value: bytes, declared: tuple[str, ...]) -> frozenset[str]:
 
 
 @lru_cache(1 << 12)
+def value_dates(value: bytes, declared: tuple[str, ...]) -> frozenset[str]:
+    """Give the dates of an encoded value."""
+    return dates(charset.decode(value, declared))
+
+
 def secret_words(text: str) -> frozenset[str]:
     """Give the words to search for: those of each value, and each component run together."""
     found = set(words(text))

@@ -19,7 +19,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.validate.elements import MAX_DEPTH, Item, Unreadable
+from node.validate.dataset import MAX_DEPTH
+from node.validate.elements import Item, Unreadable
 from node.validate.reader import Parsed, open_file, parse
 from tests.conftest import BUNDLED
 from tests.factories import make_instance, write_instance
