@@ -105,7 +105,8 @@ AUDITED = frozenset(
         "association_rejected", "association_ended", "association_aborted", "instance_refused",
         "study_released", "study_held", "study_rejected", "study_requeued",
         "instance_quarantined", "decision_applied", "decision_refused", "originals_purged",
-        "release_purged", "conservation_broken", "release_refused", "study_delivered",
+        "release_purged", "storage_failed", "study_held_long", "conservation_broken",
+        "release_refused", "study_delivered",
         "study_committed", "delivery_refused", "delivery_abandoned", "delivery_withdrawn",
         "destination_paused", "destination_resumed", "sign_in_refused",
     }

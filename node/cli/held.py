@@ -11,9 +11,8 @@ from node.cli.options import config_option, json_option, leave, print_json, read
 from node.cli.printing import print_table
 from node.cli.reading import told
 from node.inbox.decisions import DecisionKind, Keep
-from node.inbox.states import StudyState
 from node.status.story import draw_study
-from node.status.studies import list_studies, show_study
+from node.status.studies import show_study, waiting_for_a_person
 from node.status.view import draw_studies
 
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; it is recorded.")
@@ -29,14 +28,14 @@ def held() -> None:
 @json_option
 @told
 def list_held(config_path: Path | None, as_json: bool) -> None:
-    """List the held studies and why each is held."""
-    found = list_studies(read_config(config_path), StudyState.HELD)
+    """List the held studies, and released ones that left instances in quarantine, and why."""
+    found = waiting_for_a_person(read_config(config_path))
     if as_json:
         print_json(found)
     elif found:
         print_table(draw_studies(found, limit=len(found)))
     else:
-        click.echo("no study is held")
+        click.echo("no study waits for a person")
 
 
 @held.command()

@@ -149,6 +149,25 @@ def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
     return Ending()
 
 
+def ask_capabilities(destination: StowDestination, timeout: float) -> int:
+    """Ask what the server can do (OPTIONS, PS3.18 8.9), and give the HTTP status of its answer.
+
+    Raises
+    ------
+    OSError
+        If it does not answer, or what the configuration names cannot be read or used.
+    """
+    try:
+        session = _open_session(destination)
+    except _CannotStart as error:
+        raise OSError(str(error)) from None
+    with session:
+        answer = session.options(
+            destination.url.rstrip("/") + "/studies", timeout=timeout, allow_redirects=False
+        )
+        return int(answer.status_code)
+
+
 def _requests(items: Sequence[Item]) -> Iterator[list[Item]]:
     """Cut items into those that are posted together."""
     together: list[Item] = []

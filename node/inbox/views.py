@@ -145,6 +145,14 @@ def study(conn: Connection, study_id: str) -> StudyRow | None:
     return None if row is None else _study_row(row)
 
 
+def in_quarantine(conn: Connection, limit: int = -1) -> list[StudyRow]:
+    """List released studies of which instances lie in quarantine still, the newest first."""
+    table = study_table.c
+    query = _study_query().where(table.state == StudyState.RELEASED, table.quarantined > 0)
+    query = query.order_by(table.opened_at.desc(), table.id).limit(limit)
+    return [_study_row(row) for row in conn.execute(query)]
+
+
 def progress(conn: Connection) -> list[StudyRow]:
     """Give the studies that are under way: those receiving, complete or processing."""
     under_way = (StudyState.RECEIVING, StudyState.COMPLETE, StudyState.PROCESSING)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, case, func, select
 
-from node.inbox.tables import finding, generation, instance
+from node.inbox.states import StudyState
+from node.inbox.tables import finding, generation, instance, study
 from node.outbox.tables import delivery
 
 #: Upper bounds in seconds of the histogram of a generation's time from its beginning to release.
@@ -19,6 +20,12 @@ def findings_by_check(conn: Connection) -> list[tuple[str, str, int]]:
         finding.c.check, finding.c.severity
     )
     return [(check, severity, count) for check, severity, count in conn.execute(query)]
+
+
+def released_in_quarantine(conn: Connection) -> int:
+    """Count the released studies of which instances lie in quarantine still."""
+    left = (study.c.state == StudyState.RELEASED) & (study.c.quarantined > 0)
+    return int(conn.execute(select(func.count()).select_from(study).where(left)).scalar_one())
 
 
 def received_bytes(conn: Connection) -> int:

@@ -22,6 +22,7 @@ from node.inbox.tables import instance
 from node.outbox.deliveries import destinations_overview, refused_releases
 from node.outbox.layout import Outbox
 from node.outbox.ledger import open_ledger
+from node.status import measures
 
 #: How many names SQLite takes in one `IN`.
 NAMES_AT_ONCE = 500
@@ -37,9 +38,9 @@ CONSERVATION = (
 def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
     """Read everything that an operator asks first; `limit` bounds the studies listed.
 
-    Gives `{roles, workers, conservation, study_counts, studies, destinations,
-    refused_releases}`;
-    times are UTC, ISO 8601. Free of PHI.
+    Gives `{roles, workers, conservation, study_counts, in_quarantine, studies, destinations,
+    refused_releases}`; `in_quarantine` counts released studies that left instances there. Times
+    are UTC, ISO 8601. Free of PHI.
     """
     alive = roles(config)
     # Listed before the rows are read: what is adopted in between is then found to have its row.
@@ -50,6 +51,7 @@ def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
         "conservation": dict.fromkeys(CONSERVATION, 0)
         | {"received": len(arrived), "pending": len(arrived)},
         "study_counts": dict.fromkeys(StudyState, 0),
+        "in_quarantine": 0,
         "studies": [],
     }
     with reading_index(config) as conn:
@@ -57,6 +59,7 @@ def status(config: NodeConfig, limit: int = -1) -> dict[str, Any]:
             found["workers"] = views.workers(conn, process_alive=alive["process"])
             found["conservation"] = views.conservation(conn, _without_row(conn, arrived))
             found["study_counts"] = views.study_counts(conn)
+            found["in_quarantine"] = measures.released_in_quarantine(conn)
             found["studies"] = [study_shape(conn, row) for row in views.studies(conn, limit=limit)]
     found["destinations"] = destinations(config)
     with reading_ledger(config) as conn:
@@ -154,7 +157,10 @@ def _without_row(conn: Connection, names: list[str]) -> int:
 
 
 def _why(conn: Connection, row: views.StudyRow) -> str:
-    """Say in a line why a study is held or rejected."""
+    """Say in a line why a study is held or rejected, or what of it did not go out."""
+    if row.state == StudyState.RELEASED and row.quarantined:
+        count = f"{row.quarantined} instance{'s' * (row.quarantined != 1)}"
+        return f"went out without {count}: still in quarantine"
     if row.state not in (StudyState.HELD, StudyState.REJECTED):
         return ""
     gravest = sorted(

@@ -22,6 +22,17 @@ def list_studies(
         return [study_shape(conn, row) for row in views.studies(conn, state, limit)]
 
 
+def waiting_for_a_person(config: NodeConfig, limit: int = -1) -> list[dict[str, Any]]:
+    """List the held studies, then released ones with instances in quarantine still."""
+    with reading_index(config) as conn:
+        if conn is None:
+            return []
+        held = views.studies(conn, StudyState.HELD, limit)
+        rest = -1 if limit < 0 else limit - len(held)
+        quarantined = views.in_quarantine(conn, rest) if rest else []
+        return [study_shape(conn, row) for row in (*held, *quarantined)]
+
+
 def show_study(config: NodeConfig, study: str) -> dict[str, Any] | None:
     """Give all that is known of one study, free of PHI; None if there is none of this id."""
     with reading_index(config) as conn:

@@ -24,6 +24,7 @@ def draw(status: dict[str, Any]) -> RenderableType:
         _roles(status),
         draw_studies(status["studies"]),
         _destinations(status),
+        *_in_quarantine(status),
         *_refused_releases(status),
         _conservation(status),
     )
@@ -94,6 +95,13 @@ def _destinations(status: dict[str, Any]) -> RenderableType:
             str(row["refused"]), f"{row['last_answer'] or ''}{deferred}",
         )  # fmt: skip
     return rows
+
+
+def _in_quarantine(status: dict[str, Any]) -> list[RenderableType]:
+    count = status["in_quarantine"]
+    studies = "1 released study has" if count == 1 else f"{count} released studies have"
+    text = f"{studies} instances in quarantine: `deid-node held list`"
+    return [Text(text, style="yellow")] if count else []
 
 
 def _refused_releases(status: dict[str, Any]) -> list[RenderableType]:

@@ -23,6 +23,7 @@ from node.config.loopback import is_loopback
 from node.inbox.layout import Inbox
 from node.web import health, pages, review, sessions
 from node.web.headers import SafeHeaders
+from node.web.heard import Heard
 from node.web.live import Snapshots
 from node.web.studio import Studio
 from node.web.users import read_users
@@ -63,6 +64,7 @@ def make_app(config: NodeConfig) -> Starlette:
     users = read_users(config.web.users) if config.web.users else {}
     app.state.sessions = sessions.Sessions(users, config.web.session_minutes)
     app.state.studio = Studio()
+    app.state.heard = Heard(config)
     app.state.audit = partial(_audit, Inbox(config.inbox_dir).audit / "people.jsonl")
     app.state.templates = add_words(Jinja2Templates(directory=HERE / "templates"))
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -42,7 +43,7 @@ async def readyz(request: Request) -> Response:
 @for_machines
 async def metrics(request: Request) -> Response:
     """Give the metrics in Prometheus' text format."""
-    content = await run_in_threadpool(_metrics, request.app.state.config)
+    content = await run_in_threadpool(_metrics, request.app.state)
     return Response(content, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
@@ -58,7 +59,7 @@ def _missing(config: NodeConfig) -> list[str]:
     return missing
 
 
-def _metrics(config: NodeConfig) -> bytes:
+def _metrics(state: State) -> bytes:
     registry = CollectorRegistry()
-    registry.register(NodeMetrics(config))
+    registry.register(NodeMetrics(state.config, state.heard))
     return generate_latest(registry)

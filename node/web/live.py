@@ -16,14 +16,14 @@ from starlette.requests import Request
 from node.config import NodeConfig
 from node.inbox.states import StudyState
 from node.status import status
-from node.status.studies import list_studies
+from node.status.studies import list_studies, waiting_for_a_person
 
 FRESH_SECONDS = 0.9
 TICK_SECONDS = 1.0
 #: Rates are over this many seconds.
 RATE_SECONDS = 60.0
 STUDIES_SHOWN = 50
-#: Held studies on the first page; the list by state has them all.
+#: Studies that wait for a person on the first page; the lists by state have them all.
 HELD_SHOWN = 5
 
 
@@ -50,7 +50,7 @@ class Snapshots:
 
     def _read(self, moment: float) -> None:
         found = status(self._config, STUDIES_SHOWN)
-        found["held"] = list_studies(self._config, StudyState.HELD, HELD_SHOWN)
+        found["held"] = waiting_for_a_person(self._config, HELD_SHOWN)
         found["disk"] = disk_use(self._config)
         found["rates"] = self._rates(moment, found["conservation"])
         self._status, self._read_at = found, moment

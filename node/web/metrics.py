@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from node.config import NodeConfig
 from node.status import measures, status
 from node.status.read import reading_index, reading_ledger
+from node.web.heard import Heard
 from node.web.live import disk_use
 
 PREFIX = "deid_node_"
@@ -21,8 +26,9 @@ PREFIX = "deid_node_"
 class NodeMetrics(Collector):
     """What one node does, as metric families."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, heard: Heard) -> None:
         self._config = config
+        self._heard = heard
 
     def collect(self) -> Iterator[Metric]:
         """Read the rows and give every family."""
@@ -37,10 +43,18 @@ class NodeMetrics(Collector):
         yield _gauge("workers", "Worker processes.", (), [((), workers["totalWorkers"])])
         yield _gauge("jobs", "Jobs by state.", ("state",), _keyed(jobs))
         yield from _destinations(now["destinations"])
+        left = now["in_quarantine"]
+        yield _gauge(
+            "released_in_quarantine", "Released studies with instances there.", (), [((), left)]
+        )
         refused = len(now["refused_releases"])
         yield _gauge("refused_releases", "Releases that are sent nowhere.", (), [((), refused)])
         disk = disk_use(self._config)
         yield _gauge("disk_bytes", "Disk of the data_dir.", ("kind",), _keyed(disk))
+        events = CounterMetricFamily(f"{PREFIX}events", "Audited events.", labels=("event",))
+        for event, count in self._heard.counts().items():
+            events.add_metric((event,), count)
+        yield events
         yield from self._inbox()
         yield from self._outbox()
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.templating import Jinja2Templates
 
+from node.config import NodeConfig
 from node.inbox.states import StudyState
 from node.status.studies import show_study
 from node.web.live import events
@@ -74,8 +75,15 @@ def _overview_facts(request: Request) -> dict[str, Any]:
     snapshot = request.app.state.snapshots.now(state)
     return {
         "status": snapshot, "state": state, "states": list(StudyState),
-        "session": request.state.session,
+        "session": request.state.session, "listens": _listens(request.app.state.config),
     }  # fmt: skip
+
+
+def _listens(config: NodeConfig) -> str:
+    """Say what a modality is pointed at."""
+    receive = config.receive
+    port = receive.port or (receive.tls.port if receive.tls else 0)
+    return f"{receive.ae_titles[0]}, port {port}{'' if receive.port else ' (TLS)'}"
 
 
 def _study_facts(request: Request) -> dict[str, Any] | None:

@@ -26,17 +26,17 @@ def in_bytes(count: float) -> str:
 
 
 def age(when: str | None, now: datetime | None = None) -> str:
-    """Say how long ago a time (ISO 8601 with offset) was, such as `5 min`."""
+    """Say how long ago a time (ISO 8601 with offset) was, such as `5 min ago`."""
     if not when:
         return ""
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(when)).total_seconds()
     if seconds < MINUTE:
         return "now"
     if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} min"
+        return f"{seconds // MINUTE:.0f} min ago"
     if seconds < DAY:
-        return f"{seconds // HOUR:.0f} h"
-    return f"{seconds // DAY:.0f} d"
+        return f"{seconds // HOUR:.0f} h ago"
+    return f"{seconds // DAY:.0f} d ago"
 
 
 def clock(when: str | None) -> str:

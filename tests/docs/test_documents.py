@@ -51,3 +51,19 @@ def test_every_place_on_the_map_is_there() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     for place in re.findall(r"`((?:node|tools|bench|docs)/[\w./]*)`", text):
         assert (ROOT / place).exists(), place
+
+
+def test_every_alarm_of_the_operations_page_has_a_rule_and_the_other_way_round() -> None:
+    """What the log's table calls an alarm rings somewhere, and each rule has its answer."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rules = (ROOT / "config" / "prometheus-alerts.yml").read_text(encoding="utf-8")
+    events = page.partition("## Log events")[2]
+    alarms = page.partition("## Alarms")[2].partition("## Log events")[0]
+    rows = [line.split("|") for line in alarms.splitlines() if line.startswith("| DeidNode")]
+    named = {name for row in rows for name in re.findall(r"DeidNode\w+", row[1])}
+    assert named == set(re.findall(r"alert: (\w+)", rules))
+    rung = {name for row in rows for name in re.findall(r"`(\w+)`", row[2])}
+    for line in events.splitlines():
+        if "ALARM" in line and line.startswith("|"):
+            which = set(re.findall(r"`(\w+)`", line.split("|")[1]))
+            assert which & rung, line

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from node import audit
+from node.cli import deid_node
 from node.config import NodeConfig
 from node.disk import lock_file
+from node.inbox.index import open_index
 from node.inbox.layout import Inbox
+from node.inbox.tables import instance
 from node.outbox.layout import Outbox
 from node.web.app import make_app
 from tests.web.conftest import Ask
-from tests.web.filled import node_folder
+from tests.web.filled import node_folder, study_id
 
 
 def test_the_role_says_that_it_lives(ask: Ask) -> None:
@@ -74,7 +79,9 @@ def test_the_alert_rules_speak_of_metrics_that_there_are(ask: Ask) -> None:
     rules = (Path(__file__).parents[2] / "config" / "prometheus-alerts.yml").read_text()
     named = set(re.findall(r"deid_node_[a-z_]+", rules))
     text = ask(studies=4).get("/metrics").text
-    exported = {family.name for family in text_string_to_metric_families(text)}
+    families = list(text_string_to_metric_families(text))
+    exported = {family.name for family in families}
+    exported |= {f"{family.name}_total" for family in families if family.type == "counter"}
     assert named
     assert named <= exported
 
@@ -89,3 +96,40 @@ def test_no_label_of_a_metric_is_free_text(ask: Ask) -> None:
         for label in sample.labels
     }
     assert labels == {"role", "outcome", "state", "destination", "kind", "check", "severity", "le"}
+
+
+def test_what_is_audited_is_counted_from_the_start_of_the_role(ask: Ask, tmp_path: Path) -> None:
+    """An alarm may ring by a rejected association, which no database knows."""
+    trail = tmp_path / "data" / "inbox" / "audit" / "receive.jsonl"
+    trail.parent.mkdir(parents=True)
+    audit.append(trail, "receive", "association_rejected", "2026-01-02T03:04:05+00:00")
+    client = ask()
+    counted = 'deid_node_events_total{event="association_rejected"}'
+    assert counted not in client.get("/metrics").text
+    for at in ("2026-01-02T03:04:06+00:00", "2026-01-02T03:04:07+00:00"):
+        audit.append(trail, "receive", "association_rejected", at)
+    with trail.open("ab") as file:
+        file.write(b'{"what": "half a li')
+    for _ in range(2):
+        assert f"{counted} 2.0" in client.get("/metrics").text
+
+
+def test_a_study_that_went_out_without_an_instance_is_remembered(ask: Ask, tmp_path: Path) -> None:
+    """On the page and for alarms, until somebody decides."""
+    client = ask(studies=2)
+    assert "deid_node_released_in_quarantine 0.0" in client.get("/metrics").text
+    engine = open_index(tmp_path / "data" / "inbox" / "db" / "index.sqlite3")
+    with engine.begin() as conn:
+        conn.execute(
+            instance.update()
+            .where(instance.c.id == "assoc00001-000002")
+            .values(state="QUARANTINED", released=False)
+        )
+    engine.dispose()
+    assert "deid_node_released_in_quarantine 1.0" in client.get("/metrics").text
+    told = "went out without 1 instance: still in quarantine"
+    assert told in client.get(f"/studies/{study_id(1)}").text
+    done = CliRunner().invoke(deid_node, ["held", "list", "-c", str(tmp_path / "node.toml")])
+    assert told in done.output
+    done = CliRunner().invoke(deid_node, ["status", "-c", str(tmp_path / "node.toml")])
+    assert "1 released study has instances in quarantine" in done.output
