@@ -66,7 +66,7 @@ def release(
 ) -> None:
     """Let a held study go."""
     if override and not reason:
-        raise click.UsageError("--override needs --reason: the manifest tells it to the receiver")
+        raise click.UsageError("--override needs --reason: it is kept with the study")
     decide(
         read_config(config_path), DecisionKind.RELEASE, study,
         keep=Keep(keep) if keep else None, override=override, why=reason,

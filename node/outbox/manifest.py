@@ -55,8 +55,9 @@ class Manifest:
     """One release: generation `generation` of study `study`, the `sequence`-th of this node.
 
     `previous` is the digest of the manifest with the sequence number before, "" for the first.
-    `created` is the time of release, UTC, ISO 8601. `overrides` are the reasons that people gave
-    for releasing against a finding.
+    `created` is the time of release, UTC, ISO 8601. `overrides` are keyed digests of the
+    reasons that people gave for releasing against a finding: the words themselves may name somebody
+    and stay in the index of the identified zone.
     """
 
     study: str

@@ -205,7 +205,8 @@ def _manifest(
         domain=profile.domain,
         key_fingerprint=place.key_fingerprint,
         instances=tuple(listed),
-        overrides=(row.override,) if row.override else (),
+        # Keyed: what a person wrote may name somebody, and a manifest holds nothing of the original.
+        overrides=(place.digests.of(row.override),) if row.override else (),
     )
 
 

@@ -20,8 +20,8 @@ def decisions_of(door: Door) -> list[tuple[bool, str]]:
         return [(one.applied, one.message) for one in views.decisions(conn, door.study().study)]
 
 
-def test_an_override_needs_a_reason_and_the_manifest_tells_it(door: Door) -> None:
-    """A study goes against a finding only with a name and a reason behind it."""
+def test_an_override_needs_a_reason_and_the_manifest_tells_of_it(door: Door) -> None:
+    """A study goes against a finding only with a reason, whose words stay in the inbox's zone."""
     door.arrive(described("leak"))
     door.settle()
     study = door.study().study
@@ -37,7 +37,8 @@ def test_an_override_needs_a_reason_and_the_manifest_tells_it(door: Door) -> Non
     assert door.study().state == "RELEASED"
     folder = door.outbox.releases / f"{study}-g1"
     manifest = read_manifest(folder, door.place.signing_key.public_key())
-    assert manifest.overrides == ("a coincidence",)
+    assert manifest.overrides == (door.place.digests.of("a coincidence"),)
+    assert b"coincidence" not in (folder / "manifest.json").read_bytes()
 
 
 def test_an_override_is_for_its_generation_only(door: Door) -> None:
@@ -86,6 +87,27 @@ def test_a_requeued_study_is_made_anew_with_its_late_instances(door: Door) -> No
     door.settle()
     study = door.study()
     assert (study.state, study.deidentified, study.waiting) == ("HELD", 2, 0)
+
+
+def test_what_a_person_excluded_stays_out_when_the_study_is_made_anew(door: Door) -> None:
+    """What a profile excluded is asked again; what a person did, only if they say so."""
+    names = door.arrive(
+        described("look"), make_instance(instance=2), described("exclude", instance=3)
+    )
+    door.settle()
+    study = door.study().study
+    door.decide("exclude", study, instance=names[1])
+    door.settle()
+    attempts = door.instances()[names[2]].attempts
+    door.decide("requeue", study)
+    door.settle()
+    assert door.states()[names[1]] == door.states()[names[2]] == "EXCLUDED"
+    assert door.instances()[names[1]].excluded_by == "operator"
+    assert door.instances()[names[2]].attempts == attempts == 1, "asked again"
+    door.decide("requeue", study, with_excluded=True)
+    door.settle()
+    assert door.states()[names[1]] == "DEIDENTIFIED"
+    assert door.instances()[names[1]].excluded_by == ""
 
 
 def test_all_generations_can_be_made_anew(door: Door) -> None:
