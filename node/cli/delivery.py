@@ -11,12 +11,9 @@ from node.cli.held import reason_option
 from node.cli.options import config_option, json_option, leave, print_json, read_config
 from node.cli.printing import print_table
 from node.cli.reading import told
-from node.config import NodeConfig
 from node.outbox.decisions import DecisionKind
 from node.status.studies import list_deliveries
 from node.status.view import draw_deliveries
-
-to_option = click.option("--to", "destination", default="", metavar="DEST", help="Only this one.")
 
 
 @click.group()
@@ -39,43 +36,36 @@ def list_all(config_path: Path | None, as_json: bool) -> None:
         click.echo("nothing was released yet")
 
 
-@delivery.command()
-@click.argument("study")
-@to_option
-@reason_option
-@config_option
-@told
-def retry(study: str, destination: str, reason: str, config_path: Path | None) -> None:
-    """Try again now what is deferred or refused."""
-    config = read_config(config_path)
-    _must_be_released(config, study)
-    decide_delivery(config, DecisionKind.RETRY, study, destination, reason)
+def _about_study(group: click.Group | None, kind: DecisionKind, text: str) -> click.Command:
+    """Make the verb that decides about a released study's deliveries."""
+
+    @click.command(str(kind), help=text)
+    @click.argument("study")
+    @click.option("--to", "destination", default="", metavar="DEST", help="Only this one.")
+    @reason_option
+    @config_option
+    @told
+    def verb(study: str, destination: str, reason: str, config_path: Path | None) -> None:
+        config = read_config(config_path)
+        if not list_deliveries(config, study):
+            leave(f"nothing of a study {study} was released; `delivery list` lists what was")
+        decide_delivery(config, kind, study, destination, reason)
+
+    if group is not None:
+        group.add_command(verb)
+    return verb
 
 
-@delivery.command()
-@click.argument("study")
-@to_option
-@reason_option
-@config_option
-@told
-def abandon(study: str, destination: str, reason: str, config_path: Path | None) -> None:
-    """Give up what is not delivered."""
-    config = read_config(config_path)
-    _must_be_released(config, study)
-    decide_delivery(config, DecisionKind.ABANDON, study, destination, reason)
+def _about_destination(group: click.Group, kind: DecisionKind, text: str) -> None:
+    """Make the verb that decides about a whole destination."""
 
-
-@click.command()
-@click.argument("study")
-@to_option
-@reason_option
-@config_option
-@told
-def redeliver(study: str, destination: str, reason: str, config_path: Path | None) -> None:
-    """Send again what was delivered."""
-    config = read_config(config_path)
-    _must_be_released(config, study)
-    decide_delivery(config, DecisionKind.REDELIVER, study, destination, reason)
+    @group.command(str(kind), help=text)
+    @click.argument("name")
+    @reason_option
+    @config_option
+    @told
+    def verb(name: str, reason: str, config_path: Path | None) -> None:
+        decide_delivery(read_config(config_path), kind, destination=name, why=reason)
 
 
 @click.group()
@@ -83,26 +73,8 @@ def destination() -> None:
     """Pause and resume a destination."""
 
 
-@destination.command()
-@click.argument("name")
-@reason_option
-@config_option
-@told
-def pause(name: str, reason: str, config_path: Path | None) -> None:
-    """Start nothing new to a destination."""
-    decide_delivery(read_config(config_path), DecisionKind.PAUSE, destination=name, why=reason)
-
-
-@destination.command()
-@click.argument("name")
-@reason_option
-@config_option
-@told
-def resume(name: str, reason: str, config_path: Path | None) -> None:
-    """Go on sending, at once."""
-    decide_delivery(read_config(config_path), DecisionKind.RESUME, destination=name, why=reason)
-
-
-def _must_be_released(config: NodeConfig, study: str) -> None:
-    if not list_deliveries(config, study):
-        leave(f"nothing of a study {study} was released; `deid-node delivery list` lists what was")
+_about_study(delivery, DecisionKind.RETRY, "Try again now what is deferred or refused.")
+_about_study(delivery, DecisionKind.ABANDON, "Give up what is not delivered.")
+redeliver = _about_study(None, DecisionKind.REDELIVER, "Send again what was delivered.")
+_about_destination(destination, DecisionKind.PAUSE, "Start nothing new to a destination.")
+_about_destination(destination, DecisionKind.RESUME, "Go on sending, at once.")

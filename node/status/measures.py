@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, case, func, select
 
 from node.inbox.states import StudyState
-from node.inbox.tables import finding, generation, instance, study
+from node.inbox.tables import finding, generation, instance, study, total
 from node.outbox.tables import delivery
 
 #: Upper bounds in seconds of the histogram of a generation's time from its beginning to release.
@@ -24,6 +24,10 @@ def findings_by_check(conn: Connection) -> list[tuple[str, str, int]]:
 
 def released_in_quarantine(conn: Connection) -> int:
     """Count the released studies of which instances lie in quarantine still."""
+    if not conn.execute(
+        select(total.c.quarantined).where(total.c.state == StudyState.RELEASED)
+    ).scalar():
+        return 0  # as a rule, and then no study is looked at
     left = (study.c.state == StudyState.RELEASED) & (study.c.quarantined > 0)
     return int(conn.execute(select(func.count()).select_from(study).where(left)).scalar_one())
 
@@ -40,8 +44,8 @@ def release_seconds(conn: Connection) -> tuple[Sequence[int], float]:
     query = select(*within, func.count(), func.sum(took)).where(
         generation.c.released_at.is_not(None)
     )
-    *counts, total = conn.execute(query).one()
-    return [int(count or 0) for count in counts], float(total or 0)
+    *counts, seconds = conn.execute(query).one()
+    return [int(count or 0) for count in counts], float(seconds or 0)
 
 
 def deliveries_by_state(conn: Connection) -> list[tuple[str, str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -28,3 +29,13 @@ def test_nothing_is_loaded_that_is_not_needed(lines: str, unwanted: tuple[str, .
         [sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_shell_completes_verbs() -> None:
+    """As docs/operations.md sets it up, by click."""
+    done = subprocess.run(
+        [sys.executable, "-m", "node"], capture_output=True, text=True, check=True, timeout=60,
+        env=os.environ | {"_DEID_NODE_COMPLETE": "bash_complete", "COMP_WORDS": "deid-node stu",
+                          "COMP_CWORD": "1"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["plain,studies"]

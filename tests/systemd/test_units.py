@@ -34,6 +34,24 @@ def test_a_unit_s_exposure_is_below_the_promise(role: str) -> None:
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="units were not verified: no systemd-analyze"
+)
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    """No key is misspelt, no dependency missing; the program need not be installed for that."""
+    units = []
+    for path in [*SHIPPED.glob("*.service"), *SHIPPED.glob("*.target")]:
+        text = path.read_text().replace("/opt/deid-node/bin/deid-node", shutil.which("true") or "")
+        units.append(tmp_path / path.name)
+        units[-1].write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, units)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    complaints = [line for line in done.stderr.splitlines() if "deid-node" in line]
+    assert (done.returncode, complaints) == (0, [])
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_unit_starts_its_role(role: str) -> None:
     """Under a user of its own, supervised by the watchdog, drained by SIGTERM."""
