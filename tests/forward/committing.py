@@ -14,7 +14,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from tests.forward.faulty_pacs import FaultyPacs, Peer
+from tests.forward.faulty_pacs import FaultyPacs
+from tests.forward.faulty_peer import Peer
 from tests.forward.pdus import (
     A_ASSOCIATE_AC,
     A_ASSOCIATE_RQ,

@@ -13,7 +13,8 @@ from node.forward import forwarder as forwarder_module
 from node.forward.backoff import horizon, next_delay
 from node.forward.forwarder import Forwarder
 from node.outbox.states import DeliveryState
-from tests.forward.faulty_pacs import Fault, FaultyPacs
+from tests.forward.faults import Fault
+from tests.forward.faulty_pacs import FaultyPacs
 from tests.forward.harness import World, dicom_destination, make_world
 
 S = DeliveryState

@@ -15,13 +15,8 @@ from node.forward.outcomes import OUTCOMES
 from node.outbox import decisions
 from node.outbox.manifest import Manifest
 from node.outbox.states import DeliveryState
-from tests.forward.faulty_pacs import (
-    ASSOCIATION_FAULTS,
-    STORE_FAULTS,
-    Fault,
-    FaultyPacs,
-    running,
-)
+from tests.forward.faults import ASSOCIATION_FAULTS, STORE_FAULTS, Fault
+from tests.forward.faulty_pacs import FaultyPacs, running
 from tests.forward.harness import (
     IMPATIENT,
     World,
@@ -32,7 +27,7 @@ from tests.forward.harness import (
 )
 
 #: Every status of the table, and some that the standard does not know. Not 0111H: a PACS that says
-#: so of what it has not is a liar, and test_dicom.py has the true ones.
+#: so of what it has not is a liar, and test_statuses.py has the true ones.
 STATUSES = (*(each for row in OUTCOMES for each in (row.first, row.last)), 0x0001, 0xA800, 0xFE00)
 
 

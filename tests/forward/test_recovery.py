@@ -12,7 +12,8 @@ import pytest
 from node.forward import recovery, sending, settling
 from node.forward.forwarder import Forwarder
 from node.outbox.states import DeliveryState
-from tests.forward.faulty_pacs import Fault, FaultyPacs, running
+from tests.forward.faults import Fault
+from tests.forward.faulty_pacs import FaultyPacs, running
 from tests.forward.harness import (
     World,
     decide,
