@@ -105,12 +105,22 @@ def reject(study: str, reason: str, config_path: Path | None) -> None:
 @held.command()
 @click.argument("study")
 @click.option("--all-generations", is_flag=True, help="Make what was released before anew, too.")
+@click.option("--with-excluded", is_flag=True, help="Take back what people excluded, too.")
 @reason_option
 @config_option
 @told
-def requeue(study: str, all_generations: bool, reason: str, config_path: Path | None) -> None:
-    """Process a study anew, with the route and profile as they are now."""
+def requeue(
+    study: str,
+    all_generations: bool,
+    with_excluded: bool,
+    reason: str,
+    config_path: Path | None,
+) -> None:
+    """Process a study anew, with the route and profile as they are now.
+
+    What a person excluded stays out, unless --with-excluded says otherwise.
+    """
     decide(
         read_config(config_path), DecisionKind.REQUEUE, study,
-        all_generations=all_generations, why=reason,
+        all_generations=all_generations, with_excluded=with_excluded, why=reason,
     )  # fmt: skip

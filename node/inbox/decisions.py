@@ -53,7 +53,8 @@ class Decision:
     """One decision about one study; `when` is UTC, ISO 8601.
 
     `series` is our number of the series in the study, `instance` our id. `override` lets a study
-    go against its findings and needs a reason in `why`.
+    go against its findings and needs a reason in `why`. A requeue leaves out what people excluded,
+    unless it is `with_excluded`.
     """
 
     kind: DecisionKind
@@ -66,6 +67,7 @@ class Decision:
     keep: Keep | None = None
     override: bool = False
     all_generations: bool = False
+    with_excluded: bool = False
 
 
 class DecisionUnreadable(Exception):  # noqa: N818 -- a fact about the file

@@ -108,6 +108,8 @@ instance = Table(
     Column("released", Boolean, nullable=False, server_default="0"),
     Column("generation", Integer),
     _text("reason"),
+    #: EXCLUDED by a person: who. What a profile excludes is asked again when it is made anew.
+    _text("excluded_by"),
     #: RECEIVED, and will stay so until a person decides: why.
     Column("waits_for", Text),
     _count("attempts"),

@@ -13,6 +13,8 @@ from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
 from node.inbox.tables import generation, instance, study
+from node.outbox.manifest import ManifestInvalid
+from node.process.holding import hold, untrusted
 from node.process.judging import why_held
 from node.process.numbering import last_released
 from node.process.outcomes import variants_of
@@ -49,6 +51,9 @@ def _close_safely(place: Workplace, chain: Chain, row: AnyRow) -> bool:
     except (OSError, OperationalError) as error:  # a full disk, say: it is tried again
         log.error("storage_failed", study=row.id, **observe.exception_facts(error))
         return False
+    except ManifestInvalid as error:
+        with place.transaction() as transaction:
+            hold(transaction, row, untrusted(error))
     except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
         facts = observe.exception_facts(error)
         if is_out(place, row):  # only its row is missing, and nobody can decide about it any more
@@ -56,7 +61,7 @@ def _close_safely(place: Workplace, chain: Chain, row: AnyRow) -> bool:
             return False
         with place.transaction() as transaction:
             transaction.tell("role_failed", row.id, **facts)
-            _hold(transaction, row, f"unforeseen {facts['exception']}")
+            hold(transaction, row, f"unforeseen {facts['exception']}")
     return True
 
 
@@ -76,7 +81,7 @@ def _publish_if_sound(place: Workplace, chain: Chain, row: AnyRow) -> bool:
         if _make_lost_files_anew(place, transaction, row, members):
             return False
         if reason := why_held(place, transaction, row, members):
-            _hold(transaction, row, reason)
+            hold(transaction, row, reason)
             return False
         if not members:
             _nothing_new(transaction, row)
@@ -165,15 +170,3 @@ def _nothing_new(transaction: Transaction, row: AnyRow) -> None:
         all_generations=False,
     )
     reopen_for_late_instances(transaction, row)
-
-
-def _hold(transaction: Transaction, row: AnyRow, reason: str) -> None:
-    move_study(
-        transaction.conn,
-        row.id,
-        StudyState.PROCESSING,
-        StudyState.HELD,
-        transaction.now,
-        reason=reason,
-    )
-    transaction.tell("study_held", row.id, generation=row.generation, reason=reason)

@@ -14,7 +14,7 @@ from node.process.refusal import Refused
 from node.process.workplace import Transaction
 
 
-def keep_one(transaction: Transaction, row: AnyRow, keep: Keep) -> None:
+def keep_one(transaction: Transaction, row: AnyRow, keep: Keep, who: str) -> None:
     """Leave out all versions but one of each instance that the generation has several of.
 
     What is out cannot be left out any more, so then only the first can be kept.
@@ -34,6 +34,7 @@ def keep_one(transaction: Transaction, row: AnyRow, keep: Keep) -> None:
             .values(
                 state=InstanceState.EXCLUDED,
                 reason=f"the {keep} of a conflict was kept",
+                excluded_by=who,
                 waits_for=None,
             )
         )

@@ -6,16 +6,16 @@ import json
 
 from sqlalchemy import delete, select
 
-from node import observe
 from node.inbox.states import StudyState
 from node.inbox.tables import instance, job, study
 from node.outbox.manifest import ManifestInvalid
+from node.process.holding import hold, untrusted
 from node.process.messages import AHEAD
 from node.process.outdated import make_anew_if_outdated
 from node.process.queueing import queue_jobs, waiting_instances
 from node.process.release import is_out, record_release
 from node.process.staging import clean_staging, release_name
-from node.process.workplace import Workplace, log
+from node.process.workplace import Workplace
 
 
 def recover(place: Workplace) -> None:
@@ -54,5 +54,6 @@ def _record_releases(place: Workplace) -> None:
             try:
                 with place.transaction() as transaction:
                     record_release(place, transaction, row)
-            except ManifestInvalid as error:  # `forward` refuses it; it stays PROCESSING
-                log.error("role_failed", study=row.id, **observe.exception_facts(error))
+            except ManifestInvalid as error:
+                with place.transaction() as transaction:
+                    hold(transaction, row, untrusted(error))

@@ -6,6 +6,7 @@ import errno
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -134,3 +135,32 @@ def test_the_chain_goes_on_from_a_release_whose_folder_could_not_be_synced(
     door.settle()
     assert {study.state for study in door.studies()} == {"RELEASED"}
     assert check_chain(door.outbox.releases, door.place.signing_key.public_key()) == ()
+
+
+def test_a_release_whose_manifest_cannot_be_trusted_holds_its_study_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward refuses it; a person moves it away and has the study made anew."""
+    record = release.record_release
+
+    def alter_first(place: Any, transaction: Any, row: Any) -> None:
+        manifest = door.outbox.releases / f"{row.id}-g1" / "manifest.json"
+        manifest.chmod(0o600)
+        manifest.write_bytes(manifest.read_bytes().replace(b"CT", b"MR"))
+        record(place, transaction, row)
+
+    monkeypatch.setattr(RECORD, alter_first)
+    door.arrive(make_instance())
+    door.settle()
+    door.tick(5)
+    assert door.study().state == "HELD"
+    assert "cannot be trusted" in door.study().reason
+    assert door.events().count("study_held") == 1
+    monkeypatch.setattr(RECORD, record)
+    for moved_away in (False, True):
+        if moved_away:
+            (folder,) = door.outbox.releases.iterdir()
+            folder.rename(door.outbox.root / folder.name)
+        door.decide("requeue", door.study().study)
+        door.settle()
+        assert door.study().state == ("RELEASED" if moved_away else "HELD")
