@@ -108,8 +108,10 @@ def recurse(treatment: Treatment, plan: Plan, buffer: bytes, element: Element) -
         return _recursed(treatment, plan, child, buffer, element)
     old = buffer[start:end]
     anywhere, here = (child, treatment.subkeys.uid, old), (child, treatment.encoding, old)
-    new = plan.timeless.get(anywhere) or treatment.sequences.get(here)
-    if new is not None:
+    if (new := plan.timeless.get(anywhere)) is not None:
+        return new
+    if (new := treatment.sequences.get(here)) is not None:
+        treatment.timeless = False  # this instance's, and so is what holds it
         return new
     outer, treatment.timeless = treatment.timeless, True
     new = _recursed(treatment, plan, child, buffer, element)

@@ -54,6 +54,15 @@ def instance_of(patient: str, name: str, syntax: str, charset: str = "ISO_IR 100
     request.AccessionNumber = "ACC1"
     request.RequestedProcedureCodeSequence = [code("Chest")]
     dataset.RequestAttributesSequence = [request]
+    frames = []
+    for side in ("L", "R"):  # two that differ over one and the same that is the patient's own
+        frame, anatomy, inner = Dataset(), Dataset(), Dataset()
+        inner.RequestedProcedureDescription = "CT chest Quillfeather"
+        inner.ScheduledProcedureStepStartDate = "20200704"
+        anatomy.FrameLaterality, anatomy.RequestAttributesSequence = side, [inner]
+        frame.FrameAnatomySequence = [anatomy]
+        frames.append(frame)
+    dataset.PerFrameFunctionalGroupsSequence = frames
     other = Dataset()
     other.PatientID = "SOMEBODY ELSE"
     other.PatientName = "Other^One"
