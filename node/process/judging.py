@@ -39,8 +39,10 @@ def why_held(
     _write_study_findings(transaction, row, _study_findings(transaction, row, members, out))
     if not row.override:
         reasons += _findings_that_hold(transaction, row)
-    if members and not reasons and not _has_own_pseudonym(transaction, row, members):
-        reasons.append(ANOTHERS)
+    if members and not reasons:
+        given = place.recipes[row.route].profile.lookup is not None
+        if not claim(transaction, row, facts_of(members[0]), given=given):
+            reasons.append(ANOTHERS)
     if not members and not reasons and not last_released(transaction.conn, row.id):
         reasons.append("every instance was excluded or quarantined: nothing is left to release")
     return "; ".join(reasons)
@@ -69,12 +71,6 @@ def _study_findings(
         _generation_before(transaction, row),
         out,
     )
-
-
-def _has_own_pseudonym(transaction: Transaction, row: AnyRow, members: Sequence[AnyRow]) -> bool:
-    """Claim the pseudonym for what is about to go out."""
-    domain = _generation(transaction, row.id, row.generation).domain
-    return claim(transaction, domain, facts_of(members[0]))
 
 
 def _generation(transaction: Transaction, study_id: str, number: int) -> Generation:

@@ -7,10 +7,10 @@ would be one at the destination, and nobody could part them again.
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert, select
 
-from node.inbox.tables import pseudonym
+from node.inbox.index import AnyRow
+from node.inbox.tables import generation, instance, pseudonym
 from node.process.workplace import Transaction
 from node.validate import InstanceFacts
 
@@ -20,14 +20,46 @@ ANOTHERS = (
 )
 
 
-def claim(transaction: Transaction, domain: str, facts: InstanceFacts) -> bool:
-    """Take a pseudonym for the patient of these facts; False if it is another patient's."""
-    row = {"domain": domain, "pseudonym": facts.patient_id, "witness": facts.witness}
-    taken = insert(pseudonym).values(row).on_conflict_do_nothing()
-    transaction.conn.execute(taken)
-    owner = transaction.conn.execute(
+def claim(transaction: Transaction, row: AnyRow, facts: InstanceFacts, *, given: bool) -> bool:
+    """Take a pseudonym for the patient of a study's generation; False if it is another patient's.
+
+    `given` tells that people give the pseudonyms of its route. Then it is also asked who went out
+    under this one before the node kept whose it is.
+    """
+    conn = transaction.conn
+    domain = conn.execute(
+        select(generation.c.domain).where(
+            generation.c.study == row.id, generation.c.number == row.generation
+        )
+    ).scalar_one()
+    owner = conn.execute(
         select(pseudonym.c.witness).where(
             pseudonym.c.domain == domain, pseudonym.c.pseudonym == facts.patient_id
         )
-    ).scalar_one()
-    return bool(owner == facts.witness)
+    ).scalar()
+    if owner is not None:
+        return bool(owner == facts.witness)
+    if given and _was_anothers(transaction, row, domain, facts.patient_id):
+        return False
+    conn.execute(
+        insert(pseudonym).values(domain=domain, pseudonym=facts.patient_id, witness=facts.witness)
+    )
+    return True
+
+
+def _was_anothers(transaction: Transaction, row: AnyRow, domain: str, text: str) -> bool:
+    """Tell whether an earlier release under a pseudonym is of another patient, as received."""
+    mine = select(instance.c.patient_digest).where(instance.c.study == row.id)
+    query = (
+        select(generation.c.study)
+        .join(instance, instance.c.study == generation.c.study)
+        .where(
+            generation.c.domain == domain,
+            generation.c.patient_id == text,
+            generation.c.released_at.is_not(None),
+            generation.c.study != row.id,
+            instance.c.released,
+            instance.c.patient_digest.not_in(mine),
+        )
+    )
+    return transaction.conn.execute(query.limit(1)).first() is not None

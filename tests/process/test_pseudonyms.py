@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from node.deid import pseudonyms as engine
+from node.inbox.tables import pseudonym
 from node.process import worker
 from node.process.pseudonyms import ANOTHERS
 from node.profile.load import load_profile
@@ -91,6 +93,25 @@ def test_a_pseudonym_that_a_lookup_gave_to_another_before_holds(folder: Path) ->
     door.decide("requeue", held.study, why="it has a pseudonym of its own now")
     door.settle()
     assert states(door) == {"RELEASED": 2}
+    door.close()
+
+
+def test_what_went_out_before_the_node_kept_it_counts_for_given_ones(folder: Path) -> None:
+    """An index of an earlier version has no owners, but releases."""
+    give(folder, (1, "TRIAL-1"))
+    door = node_of(folder, LOOKUP)
+    door.arrive(make_instance(patient=1))
+    door.settle()
+    with door.place.transaction() as transaction:
+        transaction.conn.execute(delete(pseudonym))
+    give(folder, (2, "TRIAL-1"))
+    door.arrive(make_instance(patient=2), association="b" * 10)
+    door.settle()
+    assert states(door) == {"RELEASED": 1, "HELD": 1}
+    give(folder, (1, "TRIAL-1"))
+    door.arrive(make_instance(patient=1, study=2), association="c" * 10)
+    door.settle()
+    assert states(door) == {"RELEASED": 2, "HELD": 1}
     door.close()
 
 
