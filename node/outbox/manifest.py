@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,13 @@ def parse(signed: bytes, key: Ed25519PublicKey) -> Manifest:
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
-    return {"format": FORMAT, **asdict(manifest), "totals": dict(manifest.totals)}
+    # Not asdict, which copies deeply: a manifest may list thousands of instances.
+    content = {each.name: getattr(manifest, each.name) for each in fields(Manifest)}
+    content["instances"] = [
+        {name: getattr(entry, name) for name in ReleasedInstance.__slots__}
+        for entry in manifest.instances
+    ]
+    return {"format": FORMAT, **content, "totals": dict(manifest.totals)}
 
 
 def _differs(content: Mapping[str, Any], manifest: Manifest) -> bool:

@@ -56,9 +56,6 @@ TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     S.WITHDRAWN: frozenset(),
 }
 
-#: Nothing more happens to these unless a person decides so.
-SETTLED = frozenset({S.DELIVERED, S.COMMITTED, S.REFUSED, S.ABANDONED, S.WITHDRAWN})
-
 
 class IllegalTransition(Exception):  # noqa: N818 -- a fact about the move
     """A delivery cannot move so, or was not in the state that the mover believed."""

@@ -33,6 +33,10 @@ from tests.forward.pdus import (
 IMPLICIT = "1.2.840.10008.1.2"
 INSTANCE = "1.2.840.10008.1.20.1.1"
 
+_UID = STORAGE_COMMITMENT.encode()
+#: We are no SCU and are SCP (PS3.7 D.3.3.4): as it is asked for, so it must be granted.
+_ROLE = item(0x54, struct.pack(">H", len(_UID)) + _UID + bytes([0, 1]))
+
 
 class Way(StrEnum):
     """When and where the result is reported."""
@@ -123,7 +127,7 @@ class Committing:
                 if kind != A_ASSOCIATE_AC:
                     self.statuses.append(-kind)
                     return
-                assert b"\x54" in body, "the role selection was not answered"
+                assert _ROLE in body, "the role selection was not answered"
                 self._report(peer, 1, action)
                 connection.sendall(pdu(A_RELEASE_RQ, bytes(4)))
                 peer.read_pdu()
@@ -133,9 +137,7 @@ class Committing:
     def _request(self) -> bytes:
         """Give an A-ASSOCIATE-RQ that proposes to be SCP (PS3.7 D.3.3.4)."""
         context = bytes([1, 0, 0, 0]) + item(0x30, STORAGE_COMMITMENT.encode())
-        uid = STORAGE_COMMITMENT.encode()
-        role = item(0x54, struct.pack(">H", len(uid)) + uid + bytes([0, 1]))
-        user = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3.4") + role
+        user = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3.4") + _ROLE
         titles = self.called.ljust(16).encode() + self.calling.ljust(16).encode()
         return pdu(
             A_ASSOCIATE_RQ,
