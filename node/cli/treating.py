@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node import disk
-from node.process.messages import Deidentify, Excluded, Failed, FileReference, Outcome, Ready
+from node.process.messages import (
+    Deidentify,
+    Duplicate,
+    Excluded,
+    Failed,
+    FileReference,
+    Outcome,
+    Ready,
+)
 from node.process.messages import Held as HeldOutcome
 from node.process.messages import Quarantined as QuarantinedOutcome
 from node.process.worker import treat
@@ -81,8 +89,9 @@ def _finish(
                 return Treated(source, "held", None, why, verdict.findings)
             goal = target or folder / made.study_instance_uid / f"{made.sop_instance_uid}.dcm"
             return Treated(source, "deidentified", str(_place(file.target, goal)))
-        case Excluded(reason=reason, findings=findings):
-            return Treated(source, "excluded", None, reason, findings)
+        case Excluded() | Duplicate():
+            findings = outcome.findings if isinstance(outcome, Excluded) else ()
+            return Treated(source, "excluded", None, outcome.reason, findings)
         case QuarantinedOutcome(reason=reason):
             return Treated(source, "quarantined", None, reason)
         case HeldOutcome(reason=reason):

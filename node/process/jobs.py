@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import case, delete, func, select, update
 
 from node.inbox.index import AnyRow
 from node.inbox.originals import original
+from node.inbox.states import InstanceState
 from node.inbox.tables import instance, job, study
 from node.pool import Limits, Pool, PoolBroken
 from node.process.messages import Deidentify, FileReference
@@ -97,11 +99,37 @@ def activate(
     transaction.log("job_started", job=row.id, study=row.study, instances=len(names))
     folder = staging_folder(place.outbox, row.study, number)
     folder.mkdir(mode=0o700, exist_ok=True)
+    twins = _twins(place, transaction, row.study, names)
     files = tuple(
-        FileReference(name, original(place.inbox, row.study, name), staged_file(folder, name))
+        FileReference(
+            name,
+            original(place.inbox, row.study, name),
+            staged_file(folder, name),
+            twins.get(name),
+        )
         for name in names
     )
     return Deidentify(row.id, place.recipes[route], files, place.wishes(route))
+
+
+def _twins(
+    place: Workplace, transaction: Transaction, study_id: str, names: Sequence[str]
+) -> dict[str, Path]:
+    """Give the originals that came first under the SOP Instance UID of some instances."""
+    first = instance.alias()
+    query = (
+        select(instance.c.id, first.c.id)
+        .join(first, first.c.id == instance.c.conflict_with)
+        .where(
+            instance.c.id.in_(names),
+            first.c.study == study_id,
+            first.c.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
+        )
+    )
+    return {
+        later: original(place.inbox, study_id, earlier)
+        for later, earlier in transaction.conn.execute(query)
+    }
 
 
 def uncount_attempt(transaction: Transaction, names: Sequence[str]) -> None:

@@ -16,11 +16,15 @@ AHEAD = 0
 
 @dataclass(frozen=True, slots=True)
 class FileReference:
-    """An original to be treated, and where its de-identified file goes."""
+    """An original to be treated, and where its de-identified file goes.
+
+    `twin` is the original of the instance that came first under the same SOP Instance UID.
+    """
 
     instance: str
     source: Path
     target: Path
+    twin: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,14 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """De-identified it is its twin, in another transfer syntax at most; there is no target."""
+
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """The instance cannot be treated; there is no target."""
 
@@ -96,7 +108,7 @@ class Failed:
     passing: bool
 
 
-Outcome = Ready | Excluded | Quarantined | Held | Failed
+Outcome = Ready | Excluded | Duplicate | Quarantined | Held | Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,16 @@ from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, move_instance, move_instances
 from node.inbox.tables import finding, instance
 from node.process.jobs import uncount_attempt
-from node.process.messages import Excluded, Failed, Held, Outcome, Quarantined, Ready, Variant
+from node.process.messages import (
+    Duplicate,
+    Excluded,
+    Failed,
+    Held,
+    Outcome,
+    Quarantined,
+    Ready,
+    Variant,
+)
 from node.process.workplace import Transaction
 from node.validate import Finding, InstanceFacts
 
@@ -77,7 +86,9 @@ def _record_ready(transaction: Transaction, work: Work, done: Sequence[Ready]) -
 
 
 def _record_outcome(
-    transaction: Transaction, work: Work, outcome: Excluded | Quarantined | Held | Failed
+    transaction: Transaction,
+    work: Work,
+    outcome: Excluded | Duplicate | Quarantined | Held | Failed,
 ) -> bool:
     """Record one instance that is not ready; tell whether the surroundings failed."""
     match outcome:
@@ -85,6 +96,9 @@ def _record_outcome(
             _finish(transaction, name, InstanceState.EXCLUDED, reason)
             _write_findings(transaction, work, {name: findings})
             transaction.tell("instance_excluded", work.study, instance=name, reason=reason)
+        case Duplicate(name, reason):
+            _finish(transaction, name, InstanceState.DUPLICATE, reason)
+            transaction.tell("instance_duplicate", work.study, instance=name)
         case Quarantined(name, reason):
             quarantine(transaction, work, name, reason)
         case Held(name, reason):

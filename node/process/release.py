@@ -205,7 +205,7 @@ def _manifest(
         domain=profile.domain,
         key_fingerprint=place.key_fingerprint,
         instances=tuple(listed),
-        # Keyed: what a person wrote may name somebody, and a manifest holds nothing of the original.
+        # Keyed: the words may name somebody, and a manifest holds nothing of the original.
         overrides=(place.digests.of(row.override),) if row.override else (),
     )
 

@@ -31,6 +31,7 @@ from node.pixels.variants import (
 from node.process.messages import (
     Deidentify,
     Done,
+    Duplicate,
     Excluded,
     Failed,
     FileReference,
@@ -42,7 +43,7 @@ from node.process.messages import (
 )
 from node.profile import Profile
 from node.profile.recipe import Recipe
-from node.validate import Finding, Severity, Verdict, validate
+from node.validate import Finding, Severity, Verdict, are_twins, validate
 
 #: Errors of the surroundings: no instance is to blame, and trying again later may help.
 _PASSING = frozenset(
@@ -109,6 +110,9 @@ def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> O
     verdict = validate(file.source, file.target, recipe)
     if verdict.excludes:
         return Excluded(file.instance, _why_excluded(verdict), verdict.findings)
+    if file.twin is not None and _repeats(file, file.twin, recipe):
+        reason = f"de-identified, the same as {file.twin.stem} in another transfer syntax"
+        return Duplicate(file.instance, reason)
     made = make_variants(file.target, deidentified.transfer_syntax_uid, wishes)
     proofs = [validate(file.source, one.path, recipe) for one in made]
     for path in (file.target, *(one.path for one in made)):
@@ -125,6 +129,22 @@ def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> O
         replace(verdict, findings=findings),
         variants,
     )
+
+
+def _repeats(file: FileReference, twin: Path, recipe: Recipe) -> bool:
+    """Tell whether an output is that of its twin, which is made again beside it to be compared."""
+    aside = file.target.with_name(f"{file.instance}_twin.dcm")
+    try:
+        return twin.exists() and are_twins(_made_again(twin, aside, recipe), file.target)
+    except (EngineHeld, EngineQuarantined):
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _made_again(source: Path, target: Path, recipe: Recipe) -> Path:
+    deidentify(source, target, recipe)
+    return target
 
 
 def _of_variants(
