@@ -64,19 +64,18 @@ def main() -> None:
 def _measure(
     found: dict[str, list[str]], source: Path, target: Path, rounds: int
 ) -> dict[str, dict[str, float]]:
-    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in found}
+    runs: dict[str, list[tuple[float, ...]]] = {name: [] for name in found}
     for _ in range(rounds):
         for name, command in found.items():
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir()
             runs[name].append(_run(command, source, target))
-    count = len(list(source.iterdir()))
     figures = {}
     for name, each in runs.items():
-        walls, cpus, peaks = zip(*each, strict=True)
+        counts, walls, cpus, peaks = zip(*each, strict=True)
         figures[name] = {
-            "files_per_second": count / statistics.median(walls),
-            "files_per_cpu_second": count / statistics.median(cpus),
+            "files_per_second": counts[0] / statistics.median(walls),
+            "files_per_cpu_second": counts[0] / statistics.median(cpus),
             "slowest_seconds": max(walls),
             "fastest_seconds": min(walls),
             "peak_megabytes": max(peaks),
@@ -84,8 +83,8 @@ def _measure(
     return figures
 
 
-def _run(command: list[str], source: Path, target: Path) -> tuple[float, float, float]:
-    """Run one contender; give its wall and CPU seconds and its peak memory in MB, if told."""
+def _run(command: list[str], source: Path, target: Path) -> tuple[float, ...]:
+    """Run one contender; give how many files, wall and CPU seconds, and the peak in MB, if told."""
     loop = command[1] == "-c"
     folders = [str(source), str(target)] if loop else ["-i", str(source), "-o", str(target)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -93,11 +92,11 @@ def _run(command: list[str], source: Path, target: Path) -> tuple[float, float, 
     done = subprocess.run([*command, *folders], check=True, capture_output=True, text=True)
     wall = time.perf_counter() - clock
     if loop:
-        told_wall, told_cpu, kilobytes = map(float, done.stdout.split()[-3:])
-        return told_wall, told_cpu, kilobytes / 1024
+        count, told_wall, told_cpu, kilobytes = map(float, done.stdout.split()[-4:])
+        return count, told_wall, told_cpu, kilobytes / 1024
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, cpu, float("nan")
+    return len(list(source.iterdir())), wall, cpu, float("nan")
 
 
 def _print(name: str, count: int, figures: dict[str, dict[str, float]]) -> None:
