@@ -52,6 +52,7 @@ def compare(
     """Let the contenders take turns; print and give the median files per second of each."""
     files = sum(map(len, parts))
     rates: dict[str, list[float]] = {name: [] for name in contenders}
+    used: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     with tempfile.TemporaryDirectory() as root:
         for number in range(rounds):
             for name, run in contenders.items():
@@ -59,10 +60,18 @@ def compare(
                 folder.mkdir()
                 os.sync()
                 with run(folder, tuned) as receiver:
+                    before = receiver.cpu_seconds()
                     rates[name].append(files / sent(receiver.port, parts, tuned))
-    print(f"\n{title}, {files} files, files/s: median [range]")
+                    cpu = (receiver.cpu_seconds() - before) / files
+                    used[name].append((1000 * cpu, receiver.peak_megabytes()))
+    print(f"\n{title}, {files} files; files/s: median [range], the receiver's CPU and peak memory")
     for name, values in rates.items():
-        print(f"  {name:24} {median(values):8.0f}  [{min(values):.0f}-{max(values):.0f}]")
+        cpus, peaks = zip(*used[name], strict=True)
+        print(
+            f"  {name:24} {median(values):8.0f}  "
+            + f"[{min(values):.0f}-{max(values):.0f}]".ljust(14)
+            + f"{median(cpus):8.2f} ms/file{max(peaks):8.0f} MB"
+        )
     return {name: median(values) for name, values in rates.items()}
 
 
