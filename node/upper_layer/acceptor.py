@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import ssl
@@ -103,7 +104,8 @@ class Connection:
         """Close whatever is still open; idempotent."""
         if self.association is not None:
             self.association.abort()
-        self._sock.close()
+        with contextlib.suppress(OSError):  # whatever it says, it is closed: close(2)
+            self._sock.close()
 
     def interrupt(self) -> None:
         """From another thread: end soon, without harm to a message in hand."""

@@ -123,4 +123,5 @@ class Wire:
                 self._sock.settimeout(left)
                 if self._sock.recv_into(self.view) == 0:
                     break
-        self._sock.close()
+        with contextlib.suppress(OSError):  # whatever it says, it is closed: close(2)
+            self._sock.close()
