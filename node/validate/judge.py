@@ -20,6 +20,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+import numpy as np
+
 from node.profile.vocabulary import Standing, standing
 from node.validate import words
 from node.validate.findings import Finding, Severity
@@ -39,6 +41,11 @@ _WHAT = {
 }
 #: VRs of binary values, in which three letters are chance.
 BINARY = frozenset(NUMBERS)
+_BINARY_NUMBERS = {"FD": "<f8", "FL": "<f4", "SL": "<i4", "UL": "<u4", "SV": "<i8", "UV": "<u8"}
+#: Binary numbers that are long enough for an ID.
+BINARY_NUMBERS = frozenset(_BINARY_NUMBERS)
+_MOST_NUMBERS = 1 << 16  # bytes of a value in which IDs are looked for
+_EXACT = 15  # digits that a double holds exactly
 
 
 def judge_written(place: Place, found: frozenset[str], secrets: Secrets) -> Iterator[Finding]:
@@ -70,9 +77,26 @@ def judge_numbers(place: Place, text: str, secrets: Secrets) -> Iterator[Finding
         )
 
 
+def judge_binary(place: Place, secrets: Secrets) -> Iterator[Finding]:
+    """Judge kept binary numbers: one may be a whole ID or date of the patient's."""
+    kind = np.dtype(_BINARY_NUMBERS[place.element.vr])
+    value = place.element.value[:_MOST_NUMBERS]
+    found = np.frombuffer(value[: len(value) - len(value) % kind.itemsize], kind)
+    wanted = [float(number) for number in secrets.numbers if len(number) <= _EXACT]
+    if wanted and np.isin(np.abs(found.astype(np.float64)), wanted).any():
+        yield finding_at(place, Severity.HOLD, "A kept number is an ID or a date of the original.")
+
+
 def _whole(number: str) -> str:
-    """Give a decimal number's digits, if it is a whole number."""
-    digits, _, fraction = number.strip(" \0+-").partition(".")
+    """Give a decimal number's digits, if it is a whole number; 1.5E3 is one."""
+    number = number.strip(" \0+-")
+    if "e" in number.casefold():
+        try:
+            value = float(number)
+        except ValueError:
+            return ""
+        return str(int(value)) if value.is_integer() else ""
+    digits, _, fraction = number.partition(".")
     return "" if fraction.strip("0") else digits.lstrip("0")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from node.profile.tables import uid_roles
 from node.validate import charset, content, special
 from node.validate.elements import Element
+from node.validate.judge import BINARY_NUMBERS
 from node.validate.places import Origin, Place, Where
 from node.validate.results import NUMBERS
+from node.validate.search import ONE_NUMBER
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, TEXT
 
 #: Values of these VRs are numbers if they hold nothing but these characters; else they are text.
@@ -18,7 +20,6 @@ _DIGITS = {
 _SEARCHED = TEXT | {"CS", "OB", "OW", "UN"}
 #: A kept number or UID of so many characters could be somebody's ID.
 _LONG_NUMBERS, _LONG = frozenset({"DS", "IS", "UI"}), 6
-_ONE_NUMBER = 8  # bytes: longer binary numbers are many, and could spell something
 
 
 def add_place(
@@ -44,7 +45,7 @@ def _may_spell(element: Element, origin: Origin) -> bool:
         # What a concept keeps, such as an observer's UID, is an attribute whose UIDs go elsewhere.
         kept = origin is Origin.KEPT and element.tag not in content.VALUES
         return kept or bool(value.translate(None, _DIGITS["UI"]))
-    if vr in _SEARCHED or (vr in NUMBERS and len(value) > _ONE_NUMBER):
+    if vr in _SEARCHED or (vr in NUMBERS and len(value) > ONE_NUMBER) or vr in BINARY_NUMBERS:
         return True
     if vr in _LONG_NUMBERS and len(value) >= _LONG:
         return True

@@ -16,6 +16,7 @@ from node.validate.findings import Finding, Severity
 from node.validate.native import NativePixels, check_length, frame_count, invalid, pixel_count
 from node.validate.reader import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Parsed
 
+_EXTENDED_OFFSETS = 0x7FE00001, 0x7FE00002
 _RLE = "1.2.840.10008.1.2.5"
 _NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, "1.2.840.10008.1.2.1.99"})
 
@@ -114,3 +115,15 @@ def _check_offsets(output: Parsed, after: Element) -> Iterator[Finding]:
     table = memoryview(output.data[start : start + length - length % 4]).cast("I")
     if length % 4 or not lawful.issuperset(table):
         yield invalid("The Basic Offset Table points at no fragment.")
+    offsets, lengths = (output.dataset.value(tag) for tag in _EXTENDED_OFFSETS)
+    if offsets or lengths:
+        frames = [(position - 8 - first, size) for position, size in fragments[1:]]
+        told = list(zip(_numbers(offsets), _numbers(lengths), strict=False))
+        true = [(at, size) for (at, size), (_, own) in zip(frames, told, strict=False)
+                if own in (size, size - 1)]  # fmt: skip
+        if [at for at, _ in told] != [at for at, _ in true] or len(told) != len(frames) or length:
+            yield invalid("The Extended Offset Table does not tell where the frames are.")
+
+
+def _numbers(value: bytes) -> list[int]:
+    return list(memoryview(value[: len(value) - len(value) % 8]).cast("Q"))

@@ -20,6 +20,8 @@ _MANUFACTURER = 0x00080070
 _NUMBERS = frozenset({"DS", "IS", "UI"})
 #: Bytes of a binary value in which short words are looked for; strong ones are, in all of it.
 LEGIBLE = 1 << 16
+#: Bytes of one number at most: longer binary values are many, and could spell something.
+ONE_NUMBER = 8
 
 
 def search_place(
@@ -30,6 +32,10 @@ def search_place(
     `vendors` gives the words of the equipment's manufacturers.
     """
     value, vr = place.element.value, place.element.vr
+    if vr in judge.BINARY_NUMBERS:
+        yield from judge.judge_binary(place, secrets)
+        if len(value) <= ONE_NUMBER:
+            return
     if vr in BINARY:
         value = value[:LEGIBLE].replace(b"\0", b" ")
     text = charset.decode(value, place.charset)
@@ -37,6 +43,15 @@ def search_place(
         yield from judge.judge_numbers(place, text, secrets)
         if not any(map(str.isalpha, text)):
             return
+    yield from _search_text(place, text, secrets, vendors)
+    if vr not in BINARY and secrets.dates & words.ordinal_dates(text) - words.dates(text):
+        explanation = "Says a date of the original by the day of its year."
+        yield judge.finding_at(place, Severity.HOLD, explanation)
+
+
+def _search_text(
+    place: Place, text: str, secrets: Secrets, vendors: Callable[[], frozenset[str]]
+) -> Iterator[Finding]:
     found = words.words(text)
     yield from judge.judge_compact(place, text, found, secrets)
     for word in secrets.words.keys() & found:

@@ -10,14 +10,16 @@ digits. A hyphenated or spaced value is also one long word. Then
 - one character says nothing and is not searched for; nor do words that mean nobody ("unknown").
 
 A date is found in its usual spellings (20200704, 04072020, 040720, 2020-07-04, 4.7.2020, 04_07_20,
-4 July 2020, July 4, 2020, 04JUL2020, 4.VII.2020; day and month either way round), but not as a bare
-year or the day of a year.
+4 July 2020, July 4, 2020, 04JUL2020, 4.VII.2020; day and month either way round), with or without
+leading zeros, but not as a bare year. As the day of its year (2020-186, 2020186) it is told apart:
+that may be chance, and somebody looks.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import date, timedelta
 from functools import lru_cache
 
 from node.validate import charset
@@ -28,6 +30,7 @@ PLACEHOLDERS = frozenset(
      "unspecified", "undefined", "none", "null", "http", "https", "www")
 )  # fmt: skip
 COMPACT_LENGTH = 6
+_LONGEST_YEAR = 366  # days
 STRONG_LENGTH, SUBSTRING_LENGTH, WEAK_LENGTH = 4, 5, 2
 _WORD = re.compile(r"[^\W_]+")
 #: Letters that Unicode does not take apart, as they are written without their stroke.
@@ -67,6 +70,7 @@ _SPELLED = re.compile(
     rf"|(?P<n4>[^\W\d_]{{3,9}}){_BETWEEN}{{0,2}}(?P<d4>\d\d?)(?:st|nd|rd|th)?,?{_BETWEEN}{{1,2}}"
     r"(?P<y4>\d{4})(?!\d)"
 )
+_ORDINAL = re.compile(r"(?<![\d.])(\d{4})[-./ ]?(\d{3})(?![\d.])")
 _RUN = re.compile(r"(?<!\d)(?:\d{8}|\d{6})(?!\d)")
 _UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}")
 
@@ -138,6 +142,16 @@ def dates(text: str) -> frozenset[str]:
         found.update(_readings(match.groupdict()))
     for run in _RUN.findall(text):
         found.update(_run_readings(run))
+    return frozenset(found)
+
+
+@lru_cache(1 << 14)
+def ordinal_dates(text: str) -> frozenset[str]:
+    """Give the dates that a text tells by the day of the year, as YYYYMMDD (ISO 8601 5.2.2.2)."""
+    found = set()
+    for year, day in _ORDINAL.findall(text):
+        if year > "0000" and 0 < int(day) <= _LONGEST_YEAR:
+            found.add((date(int(year), 1, 1) + timedelta(int(day) - 1)).strftime("%Y%m%d"))
     return frozenset(found)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from node.deid import deidentify
@@ -303,6 +303,28 @@ def test_in_the_basic_offset_table(planted: Callable[..., Verdict]) -> None:
     )
     source["PixelData"].is_undefined_length = True
     assert caught(planted(plant, dataset=source))
+
+
+@pytest.mark.parametrize("place", ["offset", "length", "one too many", ""])
+def test_in_the_extended_offset_table(planted: Callable[..., Verdict], place: str) -> None:
+    """Offsets and lengths are those of the output's own fragments, or the table is a lie."""
+    source = _compressed(JPEGLSLossless)
+    frame = next(generate_frames(source.PixelData, number_of_frames=1))
+    source.PixelData, offsets, lengths = encapsulate_extended([frame])
+    source["PixelData"].is_undefined_length = True
+    source.ExtendedOffsetTable, source.ExtendedOffsetTableLengths = offsets, lengths
+
+    def plant(output: Dataset) -> None:
+        output["PixelData"].is_undefined_length = True
+        if place == "offset":
+            output.ExtendedOffsetTable = b"Quillfea"
+        elif place == "length":
+            output.ExtendedOffsetTableLengths = b"Quillfea"
+        elif place:
+            output.ExtendedOffsetTable += b"Quillfea"
+            output.ExtendedOffsetTableLengths += b"ther1xyz"
+
+    assert caught(planted(plant, dataset=source)) == bool(place)
 
 
 def test_in_a_report(planted: Callable[..., Verdict]) -> None:

@@ -18,12 +18,46 @@ from tests.validate.conftest import Prove, severities
         "04/07/20", "4 July 2020", "4th July, 2020", "July 4, 2020", "04-JUL-2020", "4. Juli 2020",
         "20200704101112", "seen 04.07.2020 at noon", "04072020", "07042020", "040720", "200704",
         "04JUL2020", "2020JUL04", "2020_07_04", "07_04_2020", "04/Jul/2020", "04:07:2020",
-        "4.VII.2020", "4 juillet 2020",
+        "4.VII.2020", "4 juillet 2020", "2020-7-4", "4/7/20", "seen 7/4/20",
     ],
 )  # fmt: skip
 def test_a_date_is_found_in_its_usual_spellings(text: str) -> None:
     """Whatever the order of day and month."""
     assert "20200704" in words.dates(text)
+
+
+@pytest.mark.parametrize("text", ["2020-186", "2020186", "day 186: 2020.186", "2020/186"])
+def test_a_date_is_found_by_the_day_of_its_year(text: str) -> None:
+    """As plans and file names have it."""
+    assert words.ordinal_dates(text) == {"20200704"}
+
+
+@pytest.mark.parametrize("text", ["2020000", "2020367", "12020186", "20201860", "1.2020186"])
+def test_other_numbers_are_no_days_of_a_year(text: str) -> None:
+    """A year has 366 days, and a longer number is another number."""
+    assert "20200704" not in words.ordinal_dates(text)
+
+
+def test_a_kept_text_with_the_day_of_a_year_is_looked_at(prove: Prove, basic: Recipe) -> None:
+    """It may be chance, so it is no leak."""
+    dataset = make_instance()
+    dataset.Manufacturer = "Imaginary 2020-186"
+    dataset.StudyDate = "20200704"
+    assert severities(prove(basic, dataset)) == {Severity.HOLD}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "number"),
+    [("TableSpeed", 77665544.0), ("ReferencePixelX0", 77665544), ("SpacingBetweenSlices", 0)],
+)
+def test_a_binary_number_that_is_an_id_is_looked_at(
+    prove: Prove, basic: Recipe, keyword: str, number: float
+) -> None:
+    """As FD and SL, alone or among others; zero is nobody's."""
+    dataset = make_instance()
+    dataset.PatientID = "0077665544"
+    setattr(dataset, keyword, number)
+    assert (Severity.HOLD in severities(prove(basic, dataset))) == bool(number)
 
 
 @pytest.mark.parametrize("text", ["2020", "12 of 20", "T1 T2", "120200704", "202007041"])
@@ -140,7 +174,8 @@ def test_separators_do_not_hide_an_id(prove: Prove, basic: Recipe, text: str) ->
 @pytest.mark.parametrize(
     ("keyword", "value"),
     [("AcquisitionNumber", "77665544"), ("AcquisitionNumber", "19470319"),
-     ("SliceThickness", "77665544.0"), ("CodingSchemeUID", "1.2.77665544.19470319")],
+     ("SliceThickness", "77665544.0"), ("SliceThickness", "7.7665544e7"),
+     ("CodingSchemeUID", "1.2.77665544.19470319")],
 )  # fmt: skip
 def test_a_kept_number_that_is_an_id_or_a_date_is_looked_at(
     prove: Prove, basic: Recipe, keyword: str, value: str
