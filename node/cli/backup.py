@@ -26,11 +26,13 @@ def backup(folder: Path, config_path: Path | None) -> None:
     `data_dir` (docs/operations.md). Exit 1 with a line for everything that the copy lacks.
     """
     config = read_config(config_path)
+    if not Inbox(config.inbox_dir).database.exists():
+        leave("there is nothing to back up before the node's first start")
     audit.append(Inbox(config.inbox_dir).audit / "people.jsonl", who(), "backed_up", now_text())
     try:
         problems = back_up(config, folder.absolute())
     except DatabaseNotReady as error:
-        leave(f"{error}: there is nothing to back up before the node's first start")
+        leave(f"{error}: start the node, and back it up then")
     for problem in problems:
         click.echo(problem)
     click.echo(

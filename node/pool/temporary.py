@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import util
 from pathlib import Path
 
 
@@ -29,4 +30,9 @@ def take_temporary_folder(role: str, data_dir: Path) -> Callable[[], None]:
     except OSError:
         return lambda: None
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
-    return lambda: shutil.rmtree(folder, ignore_errors=True)
+    return lambda: _remove_at_exit(folder)
+
+
+def _remove_at_exit(folder: Path) -> None:
+    """Remove it after multiprocessing has removed its own in it (at -100), which it misses else."""
+    util.Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-200)

@@ -163,6 +163,8 @@ def _why(conn: Connection, row: views.StudyRow) -> str:
         return f"went out without {count}: still in quarantine"
     if row.state not in (StudyState.HELD, StudyState.REJECTED):
         return ""
+    if row.state == StudyState.REJECTED and row.reason:
+        return row.reason
     gravest = sorted(
         (found for found in views.findings(conn, row.study) if found.severity in GRAVITY),
         key=lambda found: GRAVITY.index(found.severity),

@@ -72,6 +72,10 @@ def read_users(path: Path) -> dict[str, User]:
         if path.stat().st_mode & 0o007:
             raise UsersInvalid(f"{path} is open to others: chmod 640 it")
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UsersInvalid(
+            f"there is no {path}: `deid-node user add NAME --right decide` makes it"
+        ) from None
     except OSError as error:
         raise UsersInvalid(f"{path} cannot be read: {error.strerror}") from None
     users = {}
