@@ -17,10 +17,13 @@ CORPUS = os.environ.get("DEID_NODE_CORPUS", "")
 
 #: The files that pydicom brings along, odd and broken ones among them.
 BUNDLED = Path(pydicom.data.__file__).parent / "test_files"
+#: Debian's libfaketime, under which a role sees another wall clock.
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 _missed: dict[str, int] = {}
 _HOW = {
     "peer": "tests with real peers were not run: apt-get install dcmtk orthanc",
+    "faketime": "tests with a false clock were not run: apt-get install faketime",
     "corpus": "tests over corpora were not run: set DEID_NODE_CORPUS to a folder of DICOM files",
 }
 
@@ -29,6 +32,8 @@ def _missing() -> set[str]:
     missing = set()
     if not (shutil.which("storescu") and ORTHANC):
         missing.add("peer")
+    if not FAKETIME:
+        missing.add("faketime")
     if not (CORPUS and Path(CORPUS).is_dir()):
         missing.add("corpus")
     return missing
