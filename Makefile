@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint crash bench bench-deid bench-receive bench-forward lock clean
+.PHONY: demo test lint crash soak bench bench-deid bench-receive bench-forward lock clean
 
 .venv/.runtime: requirements/runtime.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,9 +21,13 @@ demo: .venv/.runtime
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-# What takes minutes: kills, faults and fuzzing without the bounds that `make test` sets.
+# What takes minutes: kills, faults (by strace) and fuzzing without the bounds that `make test` sets.
 crash: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long" --timeout 3600 $(ARGS)
+
+# Sixty-four associations for ten minutes; ARGS="--minutes 1" for less.
+soak: .venv/.dev
+	$(BIN)/python -m bench.soak $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .

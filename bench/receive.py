@@ -75,13 +75,16 @@ def compare(
     return {name: median(values) for name, values in rates.items()}
 
 
-def _told(what: str, reached: float, wanted: float, at_most: bool = False) -> None:
+def told(what: str, reached: float, wanted: float, at_most: bool = False) -> bool:
+    """Say whether a target is reached."""
     good = reached <= wanted if at_most else reached >= wanted
     sign = "at most" if at_most else "at least"
     print(f"  {'reached' if good else 'MISSED '}  {what}: {reached:.2f} ({sign} {wanted:g})")
+    return good
 
 
-def _sender_folder() -> Path:
+def sender_folder() -> Path:
+    """Say where the sender's files lie: in memory, where that can be."""
     return (MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())) / "bench-ct"
 
 
@@ -90,7 +93,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=60, help="of 64 busy associations")
-    arguments.add_argument("--data", type=Path, default=_sender_folder())
+    arguments.add_argument("--data", type=Path, default=sender_folder())
     options = arguments.parse_args()
     paths = write_set("ct", options.data, FILES)
     quarters = [paths[number::4] for number in range(4)]
@@ -101,32 +104,32 @@ def main() -> None:
          "pynetdicom storescp": receivers.pynetdicom},
         [paths], options.rounds,
     )  # fmt: skip
-    _told("of Orthanc", one["ours"] / one["Orthanc"], 2.5)
-    _told("of pynetdicom storescp", one["ours"] / one["pynetdicom storescp"], 3)
+    told("of Orthanc", one["ours"] / one["Orthanc"], 2.5)
+    told("of pynetdicom storescp", one["ours"] / one["pynetdicom storescp"], 3)
     four = compare(
         "Four associations",
         {"ours": receivers.ours, "Orthanc": receivers.orthanc,
          "storescp --fork": receivers.storescp_fork},
         quarters, options.rounds,
     )  # fmt: skip
-    _told("of Orthanc", four["ours"] / four["Orthanc"], 2.3)
-    _told("of storescp --fork", four["ours"] / four["storescp --fork"], 0.5)
+    told("of Orthanc", four["ours"] / four["Orthanc"], 2.3)
+    told("of storescp --fork", four["ours"] / four["storescp --fork"], 0.5)
     untuned = compare(
         "One untuned association",
         {"ours": receivers.ours, "Orthanc": receivers.orthanc, "storescp": receivers.storescp},
         [paths[:UNTUNED_FILES]], max(1, options.rounds // 2), tuned=False,
     )  # fmt: skip
-    _told("of Orthanc", untuned["ours"] / untuned["Orthanc"], 20)
+    told("of Orthanc", untuned["ours"] / untuned["Orthanc"], 20)
     with tempfile.TemporaryDirectory() as folder, receivers.ours(Path(folder)) as receiver:
         print(f"\n64 associations, {options.seconds:g} s of CT")
         share = idle_share(receiver)
         answers = latencies(receiver.port, paths[:32], options.seconds)
         print(f"  {len(answers) / options.seconds:.0f} files/s, median {median(answers):.3f} s")
-        _told("p99 answer, seconds", answers[int(len(answers) * 0.99)], 1, at_most=True)
-        _told("of a core, 64 idle associations, %", 100 * share, 2, at_most=True)
+        told("p99 answer, seconds", answers[int(len(answers) * 0.99)], 1, at_most=True)
+        told("of a core, 64 idle associations, %", 100 * share, 2, at_most=True)
         peak_of_two_gigabytes(receiver.port)
         peak = receiver.peak_megabytes()
-        _told("peak memory of receive, MB, a 2 GB instance included", peak, 150, at_most=True)
+        told("peak memory of receive, MB, a 2 GB instance included", peak, 150, at_most=True)
 
 
 if __name__ == "__main__":

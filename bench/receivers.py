@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,21 +54,36 @@ Start = Callable[[Path, bool], Iterator[Receiver]]
 def ours(folder: Path, tuned: bool = True) -> Iterator[Receiver]:
     """`deid-node receive`, all syncs on, and `deid-node process` beside it."""
     del tuned  # there is nothing to tune
-    port = port_for.select_random()
-    config = folder / "node.toml"
-    config.write_text(
-        f'[node]\ndata_dir = "{folder / "data"}"\n[receive]\nport = {port}\nhost = "{LOCAL}"\n'
-        '[log]\nlevel = "warning"\n'
-    )
+    port, config = _configured(folder)
     with ExitStack() as stack:
         command = [sys.executable, "-m", "node", "process", "-c", str(config)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         stack.callback(process.wait)
         stack.callback(process.terminate)
         time.sleep(3)
-        yield stack.enter_context(
-            _running([sys.executable, "-m", "node", "receive", "-c", str(config)], port)
-        )
+        yield stack.enter_context(_receive(config, port))
+
+
+@contextmanager
+def receive_alone(folder: Path) -> Iterator[Receiver]:
+    """`deid-node receive`, all syncs on, and nobody who takes what arrives."""
+    port, config = _configured(folder)
+    with _receive(config, port) as receiver:
+        yield receiver
+
+
+def _configured(folder: Path) -> tuple[int, Path]:
+    port = port_for.select_random()
+    config = folder / "node.toml"
+    config.write_text(
+        f'[node]\ndata_dir = "{folder / "data"}"\n[receive]\nport = {port}\nhost = "{LOCAL}"\n'
+        '[log]\nlevel = "warning"\n'
+    )
+    return port, config
+
+
+def _receive(config: Path, port: int) -> AbstractContextManager[Receiver]:
+    return _running([sys.executable, "-m", "node", "receive", "-c", str(config)], port)
 
 
 @contextmanager

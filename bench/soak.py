@@ -1,0 +1,106 @@
+"""Sixty-four associations for ten minutes: answers in time, memory flat, descriptors back.
+
+    python -m bench.soak [--minutes M]      (make soak)
+
+Two processes send CT files of 528 KB on 64 associations as fast as they are answered, every sync
+on. What has arrived is removed as `process` would, but without keeping it: ten minutes are more
+than most disks hold. Exits 1 where a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import Self
+
+import psutil
+
+from bench import receivers
+from bench.deid_data import write_set
+from bench.receive import sender_folder, told
+from bench.receive_many import ASSOCIATIONS, latencies
+
+_SAMPLE_SECONDS = 5.0
+_REMOVE_SECONDS = 0.25
+_SETTLE_SECONDS = 30
+
+
+class Watch:
+    """Samples the receiver and removes what arrived, in threads of its own, until it is left."""
+
+    def __init__(self, pid: int, arrived: Path) -> None:
+        self.process = psutil.Process(pid)
+        self.megabytes: list[float] = []
+        self.removed = 0
+        self._arrived = arrived
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=run) for run in (self._sample, self._remove)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self.megabytes.append(self.process.memory_info().rss / 2**20)
+
+    def _remove(self) -> None:
+        while not self._stop.wait(_REMOVE_SECONDS):
+            for entry in os.scandir(self._arrived):
+                with suppress(FileNotFoundError):
+                    Path(entry.path).unlink()
+                    self.removed += 1
+
+    def settled(self, threads: int, descriptors: int) -> bool:
+        """Tell whether threads and descriptors are back, within a time."""
+        for _ in range(_SETTLE_SECONDS * 10):
+            if self.process.num_threads() <= threads and self.process.num_fds() <= descriptors:
+                return True
+            threading.Event().wait(0.1)
+        return False
+
+
+def main() -> int:
+    """Run it and say which targets are reached."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--minutes", type=float, default=10)
+    arguments.add_argument("--data", type=Path, default=sender_folder())
+    options = arguments.parse_args()
+    paths = write_set("ct", options.data, 32)
+    seconds = 60 * options.minutes
+    with tempfile.TemporaryDirectory() as folder, receivers.receive_alone(Path(folder)) as receiver:
+        latencies(receiver.port, paths, 2)  # what is built once is built
+        process = psutil.Process(receiver.pid)
+        threads, descriptors = process.num_threads(), process.num_fds()
+        with Watch(receiver.pid, Path(folder, "data", "inbox", "arrived")) as watch:
+            answers = latencies(receiver.port, paths, seconds)
+        half = len(watch.megabytes) // 2
+        first, last = median(watch.megabytes[:half]), median(watch.megabytes[half:])
+        print(
+            f"{ASSOCIATIONS} associations, {options.minutes:g} minutes: {len(answers)} files, "
+            f"{len(answers) / seconds:.0f}/s, median {median(answers):.3f} s, "
+            f"longest {answers[-1]:.3f} s; memory {first:.0f} MB, then {last:.0f} MB"
+        )
+        return not all(
+            (
+                told("p99 answer, seconds", answers[int(len(answers) * 0.99)], 1, at_most=True),
+                told("memory of the second half over the first", last / first, 1.05, at_most=True),
+                told("peak memory, MB", receiver.peak_megabytes(), 150, at_most=True),
+                told("threads and descriptors are back", watch.settled(threads, descriptors), 1),
+            )
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
