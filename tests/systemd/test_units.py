@@ -62,6 +62,15 @@ def test_a_unit_starts_its_role(role: str) -> None:
         assert line in text
 
 
+def test_the_target_starts_and_stops_every_role() -> None:
+    """`systemctl enable --now deid-node.target` is all that the operations page asks for."""
+    target = (SHIPPED / "deid-node.target").read_text()
+    wanted = " ".join(re.findall(r"^Wants=(.*)$", target, re.MULTILINE)).split()
+    assert sorted(wanted) == sorted(f"deid-node-{role}.service" for role in ROLES)
+    for unit in wanted:
+        assert "PartOf=deid-node.target" in (SHIPPED / unit).read_text()
+
+
 def test_process_has_no_network_and_forward_no_inbox() -> None:
     """The two walls, in the words that an auditor looks for."""
     process = (SHIPPED / "deid-node-process.service").read_text()
