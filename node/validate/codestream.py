@@ -120,17 +120,34 @@ def _length(stream: bytes, pos: int) -> int:
     return int.from_bytes(stream[pos : pos + 2], "big")
 
 
+def rle_segments(frame: bytes, pixels: int) -> list[bytes]:
+    """Give an RLE frame's segments, each up to where it has given all its pixels (PS3.5 Annex G).
+
+    Empty if the header cannot be.
+    """
+    bounds = _rle_bounds(frame)
+    return [frame[start : _packbits_end(frame, start, end, pixels)] for start, end in bounds]
+
+
 def rle_remarks(frame: bytes, pixels: int) -> str:
     """Say what an RLE frame carries beyond its picture of so many pixels (PS3.5 Annex G)."""
-    count = int.from_bytes(frame[:4], "little")
-    offsets = [int.from_bytes(frame[4 * at : 4 * at + 4], "little") for at in range(1, 16)]
-    if not 0 < count <= _RLE_SEGMENTS or offsets[0] != _RLE_HEADER or any(offsets[count:]):
+    bounds = _rle_bounds(frame)
+    if not bounds:
         return "a damaged RLE header"
-    ends = [*offsets[1:count], len(frame)]
-    for start, end in zip(offsets[:count], ends, strict=True):
+    for start, end in bounds:
         if frame[_packbits_end(frame, start, end, pixels) : end].strip(b"\0\x80"):
             return "bytes behind an RLE segment"
     return ""
+
+
+def _rle_bounds(frame: bytes) -> list[tuple[int, int]]:
+    """Give where each segment of an RLE frame begins and ends; empty if the header cannot be."""
+    count = int.from_bytes(frame[:4], "little")
+    offsets = [int.from_bytes(frame[4 * at : 4 * at + 4], "little") for at in range(1, 16)]
+    if not 0 < count <= _RLE_SEGMENTS or offsets[0] != _RLE_HEADER or any(offsets[count:]):
+        return []
+    bounds = list(zip(offsets[:count], [*offsets[1:count], len(frame)], strict=True))
+    return bounds if all(start < end <= len(frame) for start, end in bounds) else []
 
 
 def _packbits_end(frame: bytes, at: int, end: int, wanted: int) -> int:

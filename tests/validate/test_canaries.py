@@ -275,6 +275,20 @@ def test_behind_an_rle_segment_and_in_a_fragment_too_many(
     assert caught(planted(_rle(lambda f: [*f, b" Ng Jo  "]), dataset=source))
 
 
+def test_what_lies_behind_an_original_s_rle_segment_does_not_hold_it(
+    tmp_path: Path, basic: Recipe
+) -> None:
+    """The engine cuts it off, and the rest is the picture still."""
+    dataset = make_instance(rows=64)
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    _rle(lambda f: [f[0] + b" Ng Jo  "])(dataset)
+    source, target = write_instance(tmp_path / "source.dcm", dataset), tmp_path / "target.dcm"
+    deidentify(source, target, basic)
+    assert b" Ng Jo " in source.read_bytes()
+    assert b" Ng Jo " not in target.read_bytes()
+    assert not caught(validate(source, target, basic))
+
+
 def test_in_the_unused_bits_of_wide_samples(planted: Callable[..., Verdict]) -> None:
     """32 bits allocated and 16 stored leave two bytes per sample."""
     source = make_instance(rows=16)
