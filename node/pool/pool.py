@@ -23,6 +23,7 @@ from node.pool.containment import Limits, keep_within, leave_no_core
 
 MAX_SLOTS = 8
 _NAME = "deid-worker"
+_OWN_CGROUP, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 class PoolBroken(Exception):  # noqa: N818 -- a fact about the moment
@@ -42,7 +43,7 @@ class Ended:
 def default_slots() -> int:
     """Give the number of cores that we may use (affinity and cgroup), at most eight."""
     cores = len(os.sched_getaffinity(0))
-    quota = _cgroup_cores()
+    quota = cgroup_cores()
     if quota is not None:
         cores = min(cores, max(1, int(quota + 0.5)))
     return min(cores, MAX_SLOTS)
@@ -132,17 +133,20 @@ def _how(token: int, future: Future[Any]) -> Ended:
         return Ended(token, death=f"raised {type(error).__qualname__}", error=error)
 
 
-def _cgroup_cores() -> float | None:
-    """Give the cores that cgroup v2 grants this process, or None where it sets no limit."""
+def cgroup_cores(own: Path = _OWN_CGROUP, root: Path = _CGROUPS) -> float | None:
+    """Give the cores that cgroup v2 grants this process, or None where it sets no limit.
+
+    The tightest limit counts, that of the process's own group or of one above it.
+    """
+    limits: list[float] = []
     try:
-        own = Path("/proc/self/cgroup").read_text().strip().rsplit("::", 1)[1]
-        folder = Path("/sys/fs/cgroup") / own.lstrip("/")
+        name = own.read_text().strip().rsplit("::", 1)[1]
+        folder = root / name.lstrip("/")
         for place in (folder, *folder.parents):
-            limit = place / "cpu.max"
-            if limit.is_file():
-                quota, period = limit.read_text().split()
+            if (place / "cpu.max").is_file():
+                quota, period = (place / "cpu.max").read_text().split()
                 if quota != "max":
-                    return int(quota) / int(period)
+                    limits.append(int(quota) / int(period))
     except (OSError, IndexError, ValueError):
         pass
-    return None
+    return min(limits, default=None)

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.pool import Ended, Limits, Pool, default_slots
+from node.pool.pool import cgroup_cores
 
 LIMITS = Limits(memory_bytes=512 * 1024 * 1024, cpu_seconds=30)
 
@@ -57,6 +59,8 @@ def look_around(_message: Any) -> dict[str, Any]:
         "core": resource.getrlimit(resource.RLIMIT_CORE),
         "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
         "network": network,
+        "policy": os.sched_getscheduler(0),
+        "nice": os.nice(0),
         "parent": Path(f"/proc/{os.getppid()}/comm").read_text().strip(),
     }
 
@@ -101,8 +105,16 @@ def test_a_jobs_process_is_held_in(pool: Pool) -> None:
     assert around["core"] == (0, 0)
     assert LIMITS.memory_bytes < around["memory"] < LIMITS.memory_bytes + 4 * 1024**3
     assert around["network"] == "closed"
+    assert around["nice"] >= 10, "who waits for an answer to a C-STORE goes first"
     # pytest's process has one fork server, and forward's tests may have been the first to name it.
     assert around["parent"] in ("deid-forkserver", "deid-sendserver")
+
+
+def test_a_job_of_spare_time_takes_what_nobody_else_wants(pool: Pool) -> None:
+    """The scheduler gives it what the other roles leave."""
+    pool.start(7, look_around, None, 60, replace(LIMITS, spare_time=True))
+    (ended,) = pool.collect(60)
+    assert ended.reply["policy"] == os.SCHED_IDLE
 
 
 def test_the_fork_server_may_be_killed(pool: Pool) -> None:
@@ -159,3 +171,20 @@ def test_slots_are_as_many_as_cores_and_at_most_eight(monkeypatch: pytest.Monkey
     assert 1 <= default_slots() <= 8
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
     assert default_slots() == 1
+
+
+def test_a_container_s_limit_of_cores_counts(tmp_path: Path) -> None:
+    """The tightest cpu.max on the way up; `max`, or no file, is no limit."""
+    own, root = tmp_path / "cgroup", tmp_path / "fs"
+    group = root / "node" / "process"
+    group.mkdir(parents=True)
+    own.write_text("0::/node/process\n")
+    assert cgroup_cores(own, root) is None
+    (group / "cpu.max").write_text("max 100000\n")
+    assert cgroup_cores(own, root) is None
+    (root / "node" / "cpu.max").write_text("150000 100000\n")
+    assert cgroup_cores(own, root) == 1.5
+    (group / "cpu.max").write_text("400000 100000\n")
+    assert cgroup_cores(own, root) == 1.5
+    own.write_text("nonsense")
+    assert cgroup_cores(own, root) is None
