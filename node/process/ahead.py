@@ -103,12 +103,12 @@ class Ahead:
         trouble = False
         with place.transaction() as transaction:
             row = forget_job(transaction, ended.token)
+            made = self.made.setdefault(plan, {})  # the sweep finds its files by this
             if row is None:
                 return False
             if not isinstance(ended.reply, Done):
                 record_death(place, transaction, row, ended)
                 return False
-            made = self.made.setdefault(plan, {})
             for outcome in ended.reply.outcomes:
                 if isinstance(outcome, Failed) and outcome.passing:
                     uncount_attempt(transaction, [outcome.instance])
@@ -151,6 +151,7 @@ class Ahead:
         try:
             launch(place, pool, message, chunk.largest, spare_time=True)
         except PoolBroken:
+            self.active.pop(message.job, None)
             with place.transaction() as transaction:
                 forget_job(transaction, message.job)
                 uncount_attempt(transaction, chunk.instances)

@@ -17,6 +17,12 @@ from node.process.recipes import recipe_digest
 from node.process.routing import NoRoute, Sender, choose_route
 from node.process.workplace import Transaction, Workplace
 
+_AGAINST = {
+    Consent.ALLOWED: "",
+    Consent.NOT_ALLOWED: "the patient is not on the allow list any more",
+    Consent.DENIED: "the patient is on the deny list by now: reject the study",
+}
+
 
 class CannotBegin(Exception):  # noqa: N818 -- a fact about the study
     """The study needs a person before anything of it can be treated; the text says why."""
@@ -60,6 +66,22 @@ def recipe_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str |
         if route.name == row.route:
             return recipe_digest(place, route, _patients(members, route))
     return None
+
+
+def why_not_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str:
+    """Say what the lists have against a generation that is about to go out; empty if nothing.
+
+    They were asked when it began; a study that was held for weeks may have been denied meanwhile.
+    """
+    members = _members(transaction, row.id, instance.c.generation == row.generation)
+    for route in place.config.effective_routes:
+        if route.name == row.route:
+            try:
+                consent = consent_of(route, _patients(members, route))
+            except ListUnreadable as reason:
+                return str(reason)
+            return _AGAINST[consent]
+    return f"its route {row.route} is no longer configured"
 
 
 def _members(transaction: Transaction, study_id: str, *which: Any) -> Sequence[AnyRow]:

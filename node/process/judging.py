@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState
 from node.inbox.tables import finding, generation, instance
+from node.process.choosing import why_not_now
 from node.process.numbering import last_released
 from node.process.outcomes import facts_of
 from node.process.pseudonyms import ANOTHERS, claim
@@ -37,6 +38,8 @@ def why_held(
     out = out_otherwise(place, row, members)
     reasons += other_versions(place, transaction, row, members, out)
     _write_study_findings(transaction, row, _study_findings(transaction, row, members, out))
+    if members and (against := why_not_now(place, transaction, row)):
+        reasons.append(against)
     if not row.override:
         reasons += _findings_that_hold(transaction, row)
     if members and not reasons:

@@ -20,9 +20,15 @@ def last_released(conn: Connection, study_id: str) -> int:
 def next_generation(place: Workplace, transaction: Transaction, study_id: str) -> int:
     """Give the number after the last one that was released: a held generation keeps its own.
 
-    A folder among the releases counts without a row, too: its number is taken.
+    A folder among the releases, or a receipt for one that is gone, counts without a row, too: its
+    number is taken.
     """
     number = last_released(transaction.conn, study_id) + 1
-    while (place.outbox.releases / release_name(study_id, number)).exists():
+    while _is_taken(place, release_name(study_id, number)):
         number += 1
     return number
+
+
+def _is_taken(place: Workplace, name: str) -> bool:
+    there = (place.outbox.releases / name).exists()
+    return there or any(place.outbox.receipts.glob(f"{name}--*.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -19,7 +20,7 @@ class ListUnreadable(Exception):  # noqa: N818 -- a fact about the file
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A patient's identity as the node compares it: both texts trimmed."""
+    """A patient's identity as the node compares it: both texts trimmed, in NFC."""
 
     issuer: str
     patient_id: str
@@ -52,7 +53,12 @@ def consent_of(route: Route, patients: Collection[Patient]) -> Consent:
 
 def identity(issuer: str, patient_id: str, default_issuer: str) -> Patient:
     """Give an instance's patient, its issuer defaulting to the route's."""
-    return Patient(issuer.strip() or default_issuer.strip(), patient_id.strip())
+    return Patient(_folded(issuer) or _folded(default_issuer), _folded(patient_id))
+
+
+def _folded(text: str) -> str:
+    """As pseudonyms compare them: an accent may come as one character or two."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def read_list(path: Path) -> frozenset[Patient]:
@@ -71,4 +77,4 @@ def _patient(path: Path, line: int, row: dict[str, str | None]) -> Patient:
     issuer, patient_id = row["issuer"], row["patient_id"]
     if issuer is None or patient_id is None or not patient_id.strip():
         raise ListUnreadable(f"{path.name}, line {line}: the patient ID is missing")
-    return Patient(issuer.strip(), patient_id.strip())
+    return Patient(_folded(issuer), _folded(patient_id))

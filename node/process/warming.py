@@ -11,6 +11,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -56,7 +57,8 @@ def tell_profiles(paths: Iterable[Path]) -> None:
 def warm_up() -> None:
     """Do it, in the fork server."""
     for path in filter(None, os.environ.get(PROFILES, "").splitlines()):
-        with tempfile.TemporaryDirectory() as folder:
+        # A cold start is slower, no less right; what is wrong with a profile, loading it tells.
+        with suppress(Exception), tempfile.TemporaryDirectory() as folder:
             treat_made_up(load_profile(path), Path(folder))
     # Nothing of this is garbage, and looking for garbage would copy its pages into every job.
     gc.collect()

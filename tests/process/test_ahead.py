@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from node.pool import PoolBroken
 from node.process import ahead, jobs
 from node.process.worker import treat
 from tests.factories import make_instance, patient_id
@@ -52,8 +53,9 @@ def test_what_arrived_is_made_early_and_once(door: Door) -> None:
     assert list(door.outbox.staging.iterdir()) == []
 
 
-def test_few_wait_for_more(door: Door) -> None:
+def test_few_wait_for_more(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job for one image would cost more than it saves while others are on their way."""
+    monkeypatch.setattr(ahead, "QUIET_SECONDS", 1000.0)
     arrive(door, ENOUGH - 1)
     door.tick(3)
     assert door.pool.started == []
@@ -61,7 +63,8 @@ def test_few_wait_for_more(door: Door) -> None:
 
 def test_receiving_comes_first(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """While instances arrive, nobody works at what came just now, and one worker at the rest."""
-    monkeypatch.setattr(ahead, "LULL_SECONDS", 60.0)
+    monkeypatch.setattr(ahead, "LULL_SECONDS", 1000.0)
+    monkeypatch.setattr(ahead, "PATIENCE_SECONDS", 1000.0)
     names = arrive(door, 4 * ENOUGH)
     door.tick(3)
     assert door.pool.started == []
@@ -214,3 +217,31 @@ def test_another_version_that_comes_later_is_a_conflict_still(door: Door) -> Non
     door.settle()
     assert door.study().state == "HELD"
     assert "differ" in door.study().reason
+
+
+def test_a_study_rejected_while_a_worker_is_ahead_leaves_no_files(door: Door) -> None:
+    """What the worker made of it in the meantime goes with it."""
+    arrive(door)
+    door.pool.hold = True
+    door.tick()
+    door.decide("reject", door.study().study)
+    door.tick()
+    door.pool.hold = False
+    door.tick(5)
+    assert door.study().state == "REJECTED"
+    assert list(door.outbox.staging.iterdir()) == []
+
+
+def test_a_pool_that_broke_once_is_worked_ahead_with_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was never started is nobody's job."""
+
+    def broken(*_: object) -> None:
+        raise PoolBroken("no process could be started")
+
+    arrive(door)
+    with monkeypatch.context() as patch:
+        patch.setattr(door.pool, "start", broken)
+        door.tick()
+    assert not door.run.ahead.active

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from node.outbox.manifest import read_manifest
-from tests.factories import instance_uid, make_instance
+from tests.factories import instance_uid, make_instance, patient_id
 from tests.process import scripted
 from tests.process.conftest import Door
 
@@ -182,3 +183,23 @@ def test_an_override_does_not_outlive_a_generation_of_which_nothing_is_left(door
     door.arrive(leak, association="c000000000")
     door.settle()
     assert (door.study().state, len(door.releases())) == ("HELD", 1)
+
+
+def test_a_later_generation_of_which_nothing_is_left_ends_where_patients_are_looked_up(
+    make_door: Callable[..., Door], tmp_path: Path
+) -> None:
+    """There is nobody left to look up: that is no other recipe by which to make it anew."""
+    (tmp_path / "lookup.csv").write_text(f"patient_id,issuer,pseudonym\n{patient_id(1)},,SUBJ-1\n")
+    profile = tmp_path / "site.toml"
+    profile.write_text('base = "basic"\n[pseudonyms]\ndomain = "t"\nlookup = "lookup.csv"\n')
+    route = {"name": "r", "destinations": ["delivered"], "profile": str(profile)}
+    door = make_door(routes=[route])
+    door.arrive(make_instance(instance=1))
+    door.settle(seconds=100)
+    bad = make_instance(instance=2)
+    bad.SeriesDescription = "quarantine"
+    door.arrive(bad)
+    door.settle(seconds=100)
+    before = len(door.events())
+    door.tick(10)
+    assert (door.study().state, len(door.events())) == ("RELEASED", before)

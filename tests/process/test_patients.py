@@ -95,3 +95,28 @@ def test_no_patient_id_and_two_patients_hold_before_any_work(door: Door) -> None
         "an instance has no Patient ID", "its instances are of more than one patient",
     }  # fmt: skip
     assert door.pool.started == []
+
+
+def test_the_lists_are_asked_again_before_a_held_study_goes_out(
+    make_door: Callable[..., Door], tmp_path: Path
+) -> None:
+    """A patient who was denied while the study waited for a person; no override passes that."""
+    deny = listed(tmp_path, name="deny.csv")
+    door = make_door(routes=[{"name": "r", "destinations": ["delivered"], "patients_deny": deny}])
+    image = make_instance()
+    image.SeriesDescription = "look"
+    door.arrive(image)
+    door.settle(seconds=100)
+    assert door.study().state == "HELD"
+    listed(tmp_path, f",{patient_id(1)}", name="deny.csv")
+    door.decide("release", door.study().study, override=True, why="looked at")
+    door.settle(seconds=100)
+    assert (door.study().state, door.releases()) == ("HELD", [])
+    assert "deny list" in door.study().reason
+
+
+def test_an_accent_that_comes_as_two_characters_is_the_same_patient(tmp_path: Path) -> None:
+    """As it is for pseudonyms."""
+    path = listed(tmp_path, ",Zo\u00eb-1", name="deny.csv")
+    route = Route(name="r", patients_deny=path)
+    assert consent_of(route, [identity("", "Zoe\u0308-1", "")]) is Consent.DENIED
