@@ -55,8 +55,9 @@ POINTS = {
         "before fsync of receipts",
     ),
 }
-#: Points of the audit trail and of the first start; no instance hangs on them.
-BESIDE = ("audit", "keys", "manifest-public.pem", ".part", "its names", "outbox", "inbox")
+#: No instance hangs on these.
+#: Points of the audit trail, of the first start and of what warms the fork server up.
+BESIDE = ("audit", "keys", "manifest-public.pem", ".part", "its names", "outbox", "inbox", "made")
 CASES = [(role, half) for role in ROLES for half in (0, 1)]
 
 
