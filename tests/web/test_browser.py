@@ -94,7 +94,7 @@ def test_a_person_looks_at_a_cine_and_excludes_it(
     expect(page.locator("#frame-shown")).to_have_text("3")
     expect(page.get_by_text("Quillfeather1^Zebedee1")).to_be_visible()
 
-    page.get_by_label("Reason").fill("a name is burned in")
+    page.get_by_role("textbox", name="Reason").fill("a name is burned in")
     page.get_by_role("button", name="Exclude this instance").click()
     expect(page.get_by_role("heading", name="Study")).to_be_visible()
     (path,) = waiting_decisions(Inbox(config.inbox_dir))

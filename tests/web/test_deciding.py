@@ -68,7 +68,7 @@ def find(page: Page, address: str, patient: int) -> str:
 
 def decide(page: Page, button: str, reason: str) -> None:
     """Give a reason and press a button."""
-    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("textbox", name="Reason").fill(reason)
     page.get_by_role("button", name=button).click()
 
 
