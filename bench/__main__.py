@@ -34,9 +34,9 @@ def stages(rounds: str, python: Path) -> dict[str, tuple[str, list[str]]]:
         ),
         "forward": ("Send", ["bench.forward", "--rounds", rounds, "--large"]),
         "whole": ("End to end", ["bench.whole", "--rounds", rounds]),
+        "idle": ("At rest", ["bench.idle"]),
         "growth": ("Growth, end to end", ["bench.growing"]),
         "index": ("Growth of the index", ["bench.growth"]),
-        "idle": ("At rest", ["bench.idle"]),
     }
 
 
@@ -62,7 +62,19 @@ def run(module: list[str]) -> Iterator[str]:
             print(line, end="", flush=True)
             yield line
     if stage.returncode:
-        raise SystemExit(f"{module[0]} failed: bench/RESULTS.md is not written")
+        raise SystemExit(f"{module[0]} failed: bench/RESULTS.md tells only what was before it")
+
+
+def write(began: float, facts: list[str], parts: list[str]) -> None:
+    """Write what the stages so far have told."""
+    date = time.strftime("%Y-%m-%d %H:%M", time.gmtime(began))
+    minutes = (time.time() - began) / 60
+    listed = "\n".join(f"- {fact}" for fact in facts)
+    RESULTS.write_text(
+        "# Results\n\nWritten by `make bench`, in one run that began on "
+        f"{date} UTC and took {minutes:.0f} minutes. Ours and theirs take turns in every table; what "
+        f"else the machine did in that time is in the ranges.\n\n{listed}\n\n" + "\n".join(parts)
+    )
 
 
 def main() -> None:
@@ -75,22 +87,15 @@ def main() -> None:
     python = peers.install(wishes.peers)
     known = stages(wishes.rounds, python)
     began = time.time()
-    parts = []
+    facts = [*machine(), *peers.versions(python)]
+    parts: list[str] = []
     for name in wishes.stages or known:
         heading, module = known[name]
         print(f"\n=== {heading}", flush=True)
         told = "".join(run(module)).strip()
         shown = " ".join(module).replace(str(python), ".venv-peers/bin/python")
         parts.append(f"## {heading}\n\n`python -m {shown}`\n\n```text\n{told}\n```\n")
-    facts = "\n".join(f"- {fact}" for fact in [*machine(), *peers.versions(python)])
-    date = time.strftime("%Y-%m-%d %H:%M", time.gmtime(began))
-    minutes = (time.time() - began) / 60
-    RESULTS.write_text(
-        "# Results\n\nWritten by `make bench`, in one run that began on "
-        f"{date} UTC and took {minutes:.0f} minutes. "
-        "Ours and theirs take turns in every table; what else the machine did in that time is in "
-        f"the ranges.\n\n{facts}\n\n" + "\n".join(parts)
-    )
+        write(began, facts, parts)  # after each stage: a run that is cut off has told something
     print(f"\nwritten: {RESULTS.relative_to(HERE.parent)}")
 
 
