@@ -72,8 +72,9 @@ def write(began: float, facts: list[str], parts: list[str]) -> None:
     listed = "\n".join(f"- {fact}" for fact in facts)
     RESULTS.write_text(
         "# Results\n\nWritten by `make bench`, in one run that began on "
-        f"{date} UTC and took {minutes:.0f} minutes. Ours and theirs take turns in every table; what "
-        f"else the machine did in that time is in the ranges.\n\n{listed}\n\n" + "\n".join(parts)
+        f"{date} UTC and took {minutes:.0f} minutes. Ours and theirs take turns in every table; "
+        f"what else the machine did in that time is in the ranges.\n\n{listed}\n\n"
+        + "\n".join(parts)
     )
 
 
