@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from node.validate import codestream, decoded
+from node.validate import codestream, decoded, video
 from node.validate.elements import BULK, Element
 from node.validate.findings import Finding, Severity
 from node.validate.native import NativePixels, check_length, frame_count, invalid, pixel_count
@@ -82,7 +82,11 @@ def _pictures(output: Parsed, frames: list[bytes]) -> list[bytes | list[bytes]]:
 
 def _check_remarks(output: Parsed, after: Element) -> Iterator[Finding]:
     frames = _frames(output, after)
-    if len(frames) != frame_count(output.dataset):
+    if video.is_video(output.syntax):
+        if any(map(video.has_user_data, frames)):
+            explanation = "The video carries user data among its pictures that no check reads."
+            yield invalid(explanation, Severity.HOLD)
+    elif len(frames) != frame_count(output.dataset):
         yield invalid("There are more or fewer frames than Number of Frames says.")
     pixels = pixel_count(output)
     for index, frame in enumerate(frames):
@@ -97,6 +101,8 @@ def _frames(parsed: Parsed, element: Element) -> list[bytes]:
     fragments = [
         parsed.data[start : start + length] for start, length in (element.fragments or ())[1:]
     ]
+    if video.is_video(parsed.syntax):
+        return [b"".join(fragments)]
     if len(fragments) == frame_count(parsed.dataset) or parsed.syntax == _RLE:
         return fragments
     frames: list[bytes] = []

@@ -14,6 +14,7 @@ from node.profile.pixel_rules import PIXEL_RULES, PixelAction
 from node.validate.elements import BULK
 from node.validate.findings import Finding, Severity
 from node.validate.reader import Parsed
+from node.validate.video import is_video
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SECONDARY_CAPTURE = ("7", "7.1", "7.2", "7.3", "7.4")
@@ -36,7 +37,6 @@ _VIDEO = ("77.1.1.1", "77.1.2.1", "77.1.4.1")
 _HARDCOPY = ("1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30")
 _DOCUMENTS = _STORAGE + "104."
 _SLIDE = _STORAGE + "77.1.6"
-_VIDEO_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10[0-8](\.1)?|7\.\d)")
 
 _MODALITY, _IMAGE_TYPE, _CONVERSION, _BURNED_IN = 0x00080060, 0x00080008, 0x00080064, 0x00280301
 _SOP_CLASS, _PHOTOMETRIC, _BODY_PART = 0x00080016, 0x00280004, 0x00180015
@@ -100,7 +100,7 @@ def _endoscopy(facts: _Facts) -> bool:
 
 
 def _video(facts: _Facts) -> bool:
-    return facts.is_class(_VIDEO) or bool(_VIDEO_SYNTAX.fullmatch(facts.syntax))
+    return facts.is_class(_VIDEO) or is_video(facts.syntax)
 
 
 def _slide(facts: _Facts, flavor: str) -> bool:

@@ -129,6 +129,10 @@ PLACES: dict[str, Callable[[Dataset], None]] = {
     "a private text": lambda o: o.private_block(0x0029, "X", create=True).add_new(1, "LO", CANARY),
     "a private creator": lambda o: o.add_new(0x00290010, "LO", CANARY),
     "a UN": lambda o: o.private_block(0x0029, "X", create=True).add_new(1, "UN", CANARY.encode()),
+    "items in a UN": lambda o: o.private_block(0x0029, "X", create=True).add_new(
+        1, "UN", b"\xfe\xff\0\xe0\x16\0\0\0\x10\0\x10\0\x0e\0\0\0" + CANARY.encode() + b" "
+    ),
+    "a document": lambda o: o.add_new(0x00420011, "OB", b"%PDF-1.4 " + CANARY.encode()),
     "ten items deep": _deep,
     "a kept item": _deep_in_kept,
     "an overlay": _overlay,
