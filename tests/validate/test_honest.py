@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
+    ComprehensiveSRStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -46,6 +47,24 @@ def profile(folder: Path, text: str) -> Recipe:
     path = folder / "trial.toml"
     path.write_text('base = "basic"\n' + text, encoding="utf-8")
     return Recipe(load_profile(str(path)), KEY)
+
+
+@pytest.mark.parametrize("name", ["basic", "research"])
+@pytest.mark.parametrize("said", ["finding 1 on the left", "two findings, drain REMOVED"])
+def test_a_report_that_says_what_our_dummies_say(tmp_path: Path, name: str, said: str) -> None:
+    """Every second report has a finding, and something was removed; nobody is called so."""
+    item = Dataset()
+    item.RelationshipType, item.ValueType, item.TextValue = "CONTAINS", "TEXT", said
+    concept = Dataset()
+    concept.CodeValue, concept.CodingSchemeDesignator = "121071", "DCM"
+    concept.CodeMeaning = "Finding"
+    item.ConceptNameCodeSequence = [concept]
+    report = make_instance()
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
+    report.PatientComments = said
+    report.ContentSequence = [item]
+    del report.PixelData
+    assert faults(tmp_path, report, Recipe(load_profile(name), KEY)) == []
 
 
 @pytest.mark.parametrize("name", ["basic", "research"])
