@@ -65,16 +65,20 @@ def run(module: list[str]) -> Iterator[str]:
         raise SystemExit(f"{module[0]} failed: bench/RESULTS.md tells only what was before it")
 
 
-def write(began: float, facts: list[str], parts: list[str]) -> None:
+def told_before() -> dict[str, str]:
+    """Give the parts that are there already, by heading: some stages are measured again."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    parts = (part.split("\n\n", 1) for part in text.split("\n## ")[1:])
+    return {heading: told.rstrip() + "\n" for heading, told in parts}
+
+
+def write(facts: list[str], parts: dict[str, str]) -> None:
     """Write what the stages so far have told."""
-    date = time.strftime("%Y-%m-%d %H:%M", time.gmtime(began))
-    minutes = (time.time() - began) / 60
     listed = "\n".join(f"- {fact}" for fact in facts)
+    told = "\n".join(f"## {heading}\n\n{part}" for heading, part in parts.items())
     RESULTS.write_text(
-        "# Results\n\nWritten by `make bench`, in one run that began on "
-        f"{date} UTC and took {minutes:.0f} minutes. Ours and theirs take turns in every table; "
-        f"what else the machine did in that time is in the ranges.\n\n{listed}\n\n"
-        + "\n".join(parts)
+        "# Results\n\nWritten by `make bench`. Ours and theirs take turns in every table; what "
+        "else the machine did in that time is in the ranges.\n\n" + f"{listed}\n\n{told}"
     )
 
 
@@ -87,16 +91,17 @@ def main() -> None:
     wishes = parser.parse_args()
     python = peers.install(wishes.peers)
     known = stages(wishes.rounds, python)
-    began = time.time()
     facts = [*machine(), *peers.versions(python)]
-    parts: list[str] = []
+    parts = {} if wishes.stages is None else told_before()
     for name in wishes.stages or known:
         heading, module = known[name]
+        began = time.time()
         print(f"\n=== {heading}", flush=True)
         told = "".join(run(module)).strip()
         shown = " ".join(module).replace(str(python), ".venv-peers/bin/python")
-        parts.append(f"## {heading}\n\n`python -m {shown}`\n\n```text\n{told}\n```\n")
-        write(began, facts, parts)  # after each stage: a run that is cut off has told something
+        when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(began))
+        parts[heading] = f"`python -m {shown}`, {when} UTC\n\n```text\n{told}\n```\n"
+        write(facts, parts)  # after each stage: a run that is cut off has told something
     print(f"\nwritten: {RESULTS.relative_to(HERE.parent)}")
 
 
