@@ -67,3 +67,16 @@ def test_every_alarm_of_the_operations_page_has_a_rule_and_the_other_way_round()
         if "ALARM" in line and line.startswith("|"):
             which = set(re.findall(r"`(\w+)`", line.split("|")[1]))
             assert which & rung, line
+
+
+def test_every_figure_of_the_readme_is_one_that_the_bench_printed() -> None:
+    """Its table quotes bench/RESULTS.md, which `make bench` writes, and nothing else."""
+    text = README.read_text(encoding="utf-8")
+    measured = text[text.index("## Measured") : text.index("## More")]
+    results = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
+    printed = set(re.findall(r"\d+(?:\.\d+)?", results))
+    rows = [line for line in measured.splitlines() if re.match(r"\| (?!---)", line)][1:]
+    assert rows
+    for row in rows:
+        for figure in re.findall(r"\d+(?:\.\d+)?", " ".join(row.split("|")[2:])):
+            assert figure in printed, (figure, row)
