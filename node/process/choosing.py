@@ -61,11 +61,10 @@ def recipe_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str |
 
     That is the case when its route is not configured any more.
     """
-    members = _members(transaction, row.id, instance.c.generation == row.generation)
-    for route in place.config.effective_routes:
-        if route.name == row.route:
-            return recipe_digest(place, route, _patients(members, route))
-    return None
+    route = _route_named(place, row.route)
+    if route is None:
+        return None
+    return recipe_digest(place, route, _patients_of_generation(transaction, row, route))
 
 
 def why_not_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str:
@@ -73,15 +72,14 @@ def why_not_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str:
 
     They were asked when it began; a study that was held for weeks may have been denied meanwhile.
     """
-    members = _members(transaction, row.id, instance.c.generation == row.generation)
-    for route in place.config.effective_routes:
-        if route.name == row.route:
-            try:
-                consent = consent_of(route, _patients(members, route))
-            except ListUnreadable as reason:
-                return str(reason)
-            return _AGAINST[consent]
-    return f"its route {row.route} is no longer configured"
+    route = _route_named(place, row.route)
+    if route is None:
+        return _no_longer_configured(row.route)
+    try:
+        consent = consent_of(route, _patients_of_generation(transaction, row, route))
+    except ListUnreadable as reason:
+        return str(reason)
+    return _AGAINST[consent]
 
 
 def _members(transaction: Transaction, study_id: str, *which: Any) -> Sequence[AnyRow]:
@@ -104,20 +102,34 @@ def _members(transaction: Transaction, study_id: str, *which: Any) -> Sequence[A
 
 
 def _route_of(place: Workplace, row: AnyRow, members: Iterable[AnyRow]) -> Route:
-    routes = place.config.effective_routes
     if row.route:
-        for route in routes:
-            if route.name == row.route:
-                return route
-        raise CannotBegin(f"its route {row.route} is no longer configured")
+        route = _route_named(place, row.route)
+        if route is None:
+            raise CannotBegin(_no_longer_configured(row.route))
+        return route
     senders = {Sender(one.called_ae_title, one.calling_ae_title) for one in members}
-    return choose_route(routes, senders, {one.modality for one in members})
+    modalities = {one.modality for one in members}
+    return choose_route(place.config.effective_routes, senders, modalities)
+
+
+def _route_named(place: Workplace, name: str) -> Route | None:
+    routes = place.config.effective_routes
+    return next((route for route in routes if route.name == name), None)
+
+
+def _no_longer_configured(name: str) -> str:
+    return f"its route {name} is no longer configured"
 
 
 def _patients(members: Iterable[AnyRow], route: Route) -> set[Patient]:
     return {
         identity(one.issuer_of_patient_id, one.patient_id, route.default_issuer) for one in members
     }
+
+
+def _patients_of_generation(transaction: Transaction, row: AnyRow, route: Route) -> set[Patient]:
+    members = _members(transaction, row.id, instance.c.generation == row.generation)
+    return _patients(members, route)
 
 
 def _one_patient(patients: set[Patient]) -> None:
