@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import port_for
-import psutil
 from mirakuru import TCPExecutor
+
+from bench.usage import cpu_seconds
 
 LOCAL = "127.0.0.1"
 #: Debian's DCMTK leaves Nagle's algorithm on unless this is set.
@@ -33,18 +34,13 @@ class Receiver:
 
     def cpu_seconds(self) -> float:
         """Give user and system seconds so far, of the receiver and its children."""
-        times = [process.cpu_times() for process in self._processes()]
-        return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+        return cpu_seconds(self.pid)
 
     def peak_megabytes(self) -> float:
         """Give the most memory that it has held, in MB."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
-
-    def _processes(self) -> list[psutil.Process]:
-        first = psutil.Process(self.pid)
-        return [first, *first.children(recursive=True)]
 
 
 Start = Callable[[Path, bool], Iterator[Receiver]]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import psutil
 
@@ -39,31 +39,26 @@ def megabytes(pid: int) -> float:
     return held / 1e6
 
 
-class PeakMemory:
-    """Look at a tree's memory ten times a second while the block runs; `.megabytes` is the most."""
+@dataclass
+class Peak:
+    """The most memory that was seen so far."""
 
-    def __init__(self, pid: int) -> None:
-        """Name the tree by its first process."""
-        self.megabytes = 0.0
-        self._pid = pid
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+    megabytes: float = 0.0
 
-    def _look(self) -> None:
-        while not self._over.wait(_EVERY_SECONDS):
-            self.megabytes = max(self.megabytes, megabytes(self._pid))
 
-    def __enter__(self) -> Self:
-        """Begin to look."""
-        self._thread.start()
-        return self
+@contextmanager
+def peak_memory(pid: int) -> Iterator[Peak]:
+    """Look at a tree's memory ten times a second while the block runs."""
+    peak, over = Peak(), threading.Event()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Look no more."""
-        self._over.set()
-        self._thread.join()
+    def look() -> None:
+        while not over.wait(_EVERY_SECONDS):
+            peak.megabytes = max(peak.megabytes, megabytes(pid))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()

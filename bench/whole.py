@@ -29,7 +29,7 @@ from mirakuru import TCPExecutor
 from bench.deid_data import write_set, write_studies
 from bench.nodes import SYSTEMS
 from bench.receivers import LOCAL, TUNED
-from bench.usage import PeakMemory, cpu_seconds
+from bench.usage import cpu_seconds, peak_memory
 
 PATIENCE = 600.0
 
@@ -79,7 +79,7 @@ def run(name: str, paths: list[Path], look_at_memory: bool = False) -> Run:
         with sink(out) as sink_port, SYSTEMS[name](folder / "system", sink_port) as system:
             os.sync()  # what was just written is not written back while we measure
             before = cpu_seconds(system.pid)
-            with PeakMemory(system.pid) if look_at_memory else nullcontext() as peak:
+            with peak_memory(system.pid) if look_at_memory else nullcontext() as peak:
                 began = time.time()
                 sent = send(system.port, paths)
                 ended = _arrived(out, len(paths))
