@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -68,6 +69,17 @@ class RunningNode:
             f"{what} did not come about: {json.dumps(status)}\n{self.log()[-4000:]}"
         )
 
+    def wait_started(self, *more_ports: int) -> None:
+        """Wait until every role lives and the ports answer: a role lives before it listens."""
+        self.wait_until(
+            lambda status: all(alive is True for alive in status["roles"].values()), "start"
+        )
+        deadline = time.monotonic() + PATIENCE
+        for port in (self.port, *more_ports):
+            while not _listens(port):
+                assert time.monotonic() < deadline, self.log()[-4000:]
+                time.sleep(0.05)
+
     def wait_settled(self, received: int) -> dict[str, Any]:
         """Wait until nothing is pending anywhere and all that was sent is accounted for."""
 
@@ -116,6 +128,12 @@ class RunningNode:
         """Send SIGKILL to every process of the node at once, as a power cut would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=10)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10):
+        return True
+    return False
 
 
 def _end_with_the_test() -> None:
@@ -178,9 +196,7 @@ def running_node(
         )  # fmt: skip
     node = RunningNode(folder, port, process)
     try:
-        node.wait_until(
-            lambda status: all(alive is True for alive in status["roles"].values()), "start"
-        )
+        node.wait_started()
         yield node
     finally:
         if process.poll() is None:

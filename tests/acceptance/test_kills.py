@@ -28,7 +28,8 @@ def test_a_role_that_is_killed_while_studies_flow_comes_back_and_finishes(
         node.wait_until(lambda status: status["conservation"]["received"] == 30, "receipt")
         time.sleep(random.Random(role).uniform(0.5, 1.5))
         os.kill(victim, signal.SIGKILL)
-        node.wait_until(lambda status: status["roles"][role] is True, "return of the role")
+        node.wait_until(lambda _status: not Path(f"/proc/{victim}").exists(), "its end")
+        node.wait_started()
         assert node.role_pid(role) != victim
         assert set(send([make_instance(2, instance=n) for n in range(1, 6)], node.port)) == {0}
         status = node.wait_settled(received=35)

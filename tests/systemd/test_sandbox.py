@@ -79,7 +79,7 @@ def _traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]  # fmt: skip
         node = RunningNode(folder, port, watched[0])
         try:
-            node.wait_until(lambda now: all(now["roles"].values()), "start")
+            node.wait_started(web)
             capture = make_instance(patient=2, modality="OT")
             send([*(make_instance(instance=n) for n in range(1, 5)), capture], port)
             node.wait_settled(received=5)
