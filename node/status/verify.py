@@ -96,7 +96,7 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 def _trails(config: NodeConfig) -> Iterator[str]:
     for zone in (Inbox(config.inbox_dir), Outbox(config.outbox_dir)):
-        for path in sorted(zone.audit.glob("*.jsonl")):
+        for path in audit.trails(zone.audit):
             yield from (f"audit trail {problem}" for problem in audit.problems(path))
 
 

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from node import observe
-from node.audit import AUDITED, Trail, append, problems, read
+from node.audit import AUDITED, Trail, append, problems, read, trails, volumes, volumes_of
 
 THEN = "2026-01-02T03:04:05+00:00"
 
@@ -76,13 +76,67 @@ def test_a_line_torn_by_a_power_cut_shows_and_the_chain_goes_on(trail: Path) -> 
     assert all("line 5" in problem or "line 6" in problem for problem in told)
 
 
+@pytest.fixture(name="long_trail")
+def _long_trail(trail: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a trail of many volumes: one is full with three entries or so."""
+    monkeypatch.setattr(volumes, "VOLUME_BYTES", 500)
+    for number in range(6, 41):
+        append(trail, "ada", "find", THEN, study=f"study{number}")
+    return trail
+
+
+def test_a_trail_of_many_volumes_is_one_chain(long_trail: Path) -> None:
+    """What is full lies beside what is written, and nothing is lost in between."""
+    assert len(volumes_of(long_trail)) > 5
+    assert problems(long_trail) == []
+    assert [entry.number for entry in read(long_trail)] == list(range(1, 41))
+    append(long_trail.with_name("people-2.jsonl"), "ada", "find", THEN)  # another's, not a volume
+    assert trails(long_trail.parent) == [long_trail.with_name("people-2.jsonl"), long_trail]
+
+
+def test_a_volume_that_is_missing_is_noticed(long_trail: Path) -> None:
+    """The first of them as well as one in between."""
+    for volume in volumes_of(long_trail)[:3]:
+        content = volume.read_bytes()
+        volume.unlink()
+        assert problems(long_trail)
+        volume.write_bytes(content)
+    assert problems(long_trail) == []
+
+
+def test_a_run_that_ends_when_a_volume_is_full_goes_on_in_the_next(long_trail: Path) -> None:
+    """Between the old name and the next entry there is no file of the trail's name."""
+    while long_trail.exists():
+        append(long_trail, "ada", "find", THEN)
+    append(long_trail, "ada", "find", THEN)
+    assert long_trail.exists()
+    assert problems(long_trail) == []
+
+
+def test_a_volume_that_cannot_be_put_aside_grows(
+    trail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry is what counts."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(volumes, "VOLUME_BYTES", 500)
+    monkeypatch.setattr(volumes, "put_aside", refuse)
+    for _ in range(5):
+        append(trail, "ada", "find", THEN)
+    assert volumes_of(trail) == [trail]
+    assert problems(trail) == []
+
+
 def _write_many(path: Path, who: str) -> None:
+    volumes.VOLUME_BYTES = 1000
     for _ in range(20):
         append(path, who, "find", THEN)
 
 
 def test_several_writers_make_one_chain(tmp_path: Path) -> None:
-    """The command line and the web write to the same file."""
+    """The command line and the web write to the same file, and to the next when it is full."""
     path = tmp_path / "people.jsonl"
     context = get_context("spawn")
     writers = [context.Process(target=_write_many, args=(path, who)) for who in ("ada", "bob")]

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from node import audit
+from node.audit import volumes
 from node.cli import deid_node
 from node.config import NodeConfig
 from node.disk import lock_file
@@ -112,6 +113,9 @@ def test_what_is_audited_is_counted_from_the_start_of_the_role(ask: Ask, tmp_pat
         file.write(b'{"what": "half a li')
     for _ in range(2):
         assert f"{counted} 2.0" in client.get("/metrics").text
+    volumes.put_aside(trail, 3)  # full, as it were: nothing is counted twice
+    audit.append(trail, "receive", "association_rejected", "2026-01-02T03:04:08+00:00")
+    assert f"{counted} 3.0" in client.get("/metrics").text
 
 
 def test_a_study_that_went_out_without_an_instance_is_remembered(ask: Ask, tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from structlog.types import EventDict
-
 from node import disk
+from node.audit import volumes
 
 #: What a chain's first entry names as the one before.
 FIRST = "0" * 64
@@ -38,26 +38,28 @@ class Entry:
 
 def append(path: Path, who: str, what: str, at: str, **facts: Any) -> None:
     """Add an entry, durable on return. Raises OSError, and then nothing may be done unseen."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o660)
+    fd = _open_to_write(path)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        last = _last_line(fd)
+        in_volume = _last_line(fd)
+        last = in_volume or _last_put_aside(path)
         number = _number(last) + 1
         entry = {"n": number, "at": at, "who": who, "what": what, **facts, "previous": _hash(last)}
         line = json.dumps(entry, ensure_ascii=True, default=str).encode() + b"\n"
-        torn = b"\n" if last and not last.endswith(b"\n") else b""
+        torn = b"\n" if in_volume and not in_volume.endswith(b"\n") else b""
         os.write(fd, torn + line)
         disk.fsync(fd)
+        if not in_volume:
+            disk.fsync_dir(path.parent)
+        if os.fstat(fd).st_size >= volumes.VOLUME_BYTES:
+            with suppress(OSError):  # the entry stands; a volume may also grow
+                volumes.put_aside(path, number)
     finally:
         os.close(fd)
-    if number == 1:
-        disk.fsync_dir(path.parent)
 
 
 def read(path: Path) -> Iterator[Entry]:
-    """Give the entries of a trail, oldest first."""
-    for line in path.read_bytes().splitlines():
+    """Give the entries of a trail, oldest first, of all its volumes."""
+    for _volume, _place, line in _lines(path):
         facts = json.loads(line)
         del facts["previous"]
         yield Entry(facts.pop("n"), facts.pop("at"), facts.pop("who"), facts.pop("what"), facts)
@@ -67,7 +69,7 @@ def problems(path: Path) -> list[str]:
     """Tell every line that is not as it was written; none if the whole chain holds."""
     found = []
     expected, number = FIRST, 0
-    for place, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+    for volume, place, line in _lines(path):
         number += 1
         try:
             entry = json.loads(line)
@@ -75,10 +77,46 @@ def problems(path: Path) -> list[str]:
         except (ValueError, KeyError, TypeError):
             sound = False
         if not sound:
-            found.append(f"{path.name} line {place}: does not follow from the line before it")
+            found.append(f"{volume.name} line {place}: does not follow from the line before it")
             number = _number(line)
         expected = _hash(line)
     return found
+
+
+def _open_to_write(path: Path) -> int:
+    """Open and lock the volume that is written now, which another writer may just have filled."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        fd = os.open(path, flags, 0o660)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(fd)):
+                    return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _last_put_aside(path: Path) -> bytes:
+    """Give the last line of the newest volume that is full; none if this is the first."""
+    aside = [one for one in volumes.volumes_of(path) if one != path]
+    if not aside:
+        return b""
+    fd = os.open(aside[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return _last_line(fd)
+    finally:
+        os.close(fd)
+
+
+def _lines(path: Path) -> Iterator[tuple[Path, int, bytes]]:
+    """Give each line of a trail with its place; a trail of years does not fit in memory."""
+    for volume in volumes.volumes_of(path):
+        with volume.open("rb") as lines:
+            for place, line in enumerate(lines, 1):
+                yield volume, place, line
 
 
 def _last_line(fd: int) -> bytes:
@@ -96,44 +134,3 @@ def _number(line: bytes) -> int:
 
 def _hash(line: bytes) -> str:
     return hashlib.sha256(line.rstrip(b"\n")).hexdigest() if line else FIRST
-
-
-#: Events of the log that are entries of the trail as well.
-AUDITED = frozenset(
-    {
-        "role_started", "role_stopped", "role_failed", "role_died", "key_created",
-        "association_rejected", "association_ended", "association_aborted", "instance_refused",
-        "study_released", "study_held", "study_rejected", "study_requeued",
-        "instance_quarantined", "decision_applied", "decision_refused", "originals_purged",
-        "release_purged", "storage_failed", "study_held_long", "conservation_broken",
-        "release_refused", "study_delivered",
-        "study_committed", "delivery_refused", "delivery_abandoned", "delivery_withdrawn",
-        "destination_paused", "destination_resumed", "sign_in_refused",
-    }
-)  # fmt: skip
-
-
-class Trail:
-    """A processor of the log that writes what is in AUDITED to a role's trail.
-
-    A trail that cannot be written is told in the log and does not stop the role: what a role does
-    is in the rows and files too. What a person does is not done without its entry (see `append`).
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
-        """Write the event if it is one to audit, and pass it on."""
-        if event["event"] in AUDITED:
-            facts = {k: v for k, v in event.items() if k not in _NOT_FACTS}
-            try:
-                append(
-                    self.path, event.get("role", ""), event["event"], event["timestamp"], **facts
-                )
-            except OSError as error:
-                event["audit_failed"] = error.strerror
-        return event
-
-
-_NOT_FACTS = frozenset({"event", "role", "timestamp", "level", "who", "what", "at", "n", "stack"})
