@@ -55,12 +55,14 @@ def _ask_all(
     tell: Callable[[Result | Declined], None],
 ) -> Ending:
     awaited = set()
+    ending = Ending()
     for number, transaction in enumerate(question.transactions, start=1):
         status = association.request_commitment(1, number, transaction.uid, transaction.references)
         if status == Status.SUCCESS:
             awaited.add(transaction.uid)
         elif status in _RETRIED:
-            return Ending(Reaction.RETRY, f"commitment was answered {status:04X}H")
+            # It may be about this one only: the others are asked for all the same.
+            ending = Ending(Reaction.RETRY, f"commitment was answered {status:04X}H")
         else:
             tell(Declined(transaction.uid, f"the destination answered {status:04X}H"))
     until = time.monotonic() + min(SAME_ASSOCIATION_SECONDS, question.timeout_seconds)
@@ -74,7 +76,7 @@ def _ask_all(
         result = hear(association, message, tell)
         if result is not None:
             awaited.discard(result.transaction_uid)
-    return Ending()
+    return ending
 
 
 def hear(

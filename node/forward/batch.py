@@ -75,10 +75,12 @@ class Ending:
     """How a batch ended, for the destination as a whole.
 
     STORED: each item had its chance. RETRY: back off, then go on. SUSPEND: a person is needed.
+    `is_ours`: the sender failed, and what it had in hand may be why.
     """
 
     reaction: Reaction = Reaction.STORED
     text: str = ""
+    is_ours: bool = False
 
 
 class Report(Protocol):

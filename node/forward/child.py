@@ -98,7 +98,8 @@ def run(pipe: Connection, work: Batch | Question) -> None:
         ending = _do(work, parcels, stopped.is_set)
     except Exception as error:  # noqa: BLE001 -- a fault of ours must not end the delivery
         place = observe.exception_facts(error)["stack"][-1]
-        ending = Ending(Reaction.RETRY, f"the sender failed: {type(error).__qualname__} at {place}")
+        text = f"the sender failed: {type(error).__qualname__} at {place}"
+        ending = Ending(Reaction.RETRY, text, is_ours=True)
     parcels.flush()
     parcels.tell(ending)
     pipe.close()

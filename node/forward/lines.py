@@ -16,13 +16,13 @@ from node.forward import settling, turn
 from node.forward.backoff import horizon
 from node.forward.batch import Answer
 from node.forward.child import Parcel
+from node.forward.order import Order
 from node.forward.sending import Sending
 from node.forward.turn import Turn
 from node.outbox import deliveries
 from node.outbox.deliveries import Delivery
 from node.outbox.layout import Outbox
 
-DUE_AT_ONCE = 100
 PROGRESS_SECONDS = 1.0
 log = structlog.get_logger()
 
@@ -34,6 +34,7 @@ class Line:
     destination: Destination
     turn: Turn | None = None
     sending: Sending | None = None
+    order: Order = field(default_factory=Order)
     #: When its progress was last logged, on the monotonic clock.
     told_at: float = 0.0
 
@@ -91,7 +92,8 @@ class Lines:
             closed = gate is not None and now < gate <= now + longest
             if row.paused or closed:
                 return
-            due = deliveries.due(connection, name, now, longest, DUE_AT_ONCE)
+            probe = row.failures > 0  # on one association until it has an answer
+            due = line.order.next(connection, name, now, longest, probe=probe)
         if not due:
             return
         complete = [delivery for delivery in due if delivery.stored == delivery.total]
@@ -100,8 +102,6 @@ class Lines:
                 done = settling.settle_complete(connection, delivery, now)
             self.delivered(done, now)
         due = [delivery for delivery in due if delivery not in complete]
-        if row.failures:
-            due = due[:1]  # a probe: one delivery, on one association until it has an answer
         with self.engine.begin() as connection:
             line.turn = turn.take_turn(
                 connection, self.outbox, key, line.destination, due, now,
@@ -141,6 +141,8 @@ class Lines:
         ending = sending.ending
         assert ending is not None  # noqa: S101 -- the caller saw it
         with self.engine.begin() as connection:
+            if ending.is_ours or not in_order:
+                turn.suspect(current)
             if in_order:
                 turn.take_back(connection, current)
             verdict = settling.settle_destination(connection, current, ending, self.timing, now)

@@ -69,7 +69,8 @@ def settle_rest(
             continue
         attempts, gate = delivery.attempts, verdict.gate or now
         if troubled:
-            attempts += 1
+            # Where each try brings something across, the next one need not wait for ever longer.
+            attempts = 1 if number in turn.progressed else attempts + 1
             delay = next_delay(attempts, timing.retry_first_seconds, timing.retry_max_seconds)
             gate = max(gate, now + delay)
         rows = instances.instances_of(connection, number)

@@ -169,14 +169,20 @@ def ask_capabilities(destination: StowDestination, timeout: float) -> int:
 
 
 def _requests(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Cut items into those that are posted together."""
+    """Cut items into those that are posted together; one that went before goes alone.
+
+    It may be why there was no answer, and would leave those beside it without one again.
+    """
     together: list[Item] = []
     size = 0
     for item in items:
         full = len(together) == TOGETHER_INSTANCES or size + item.bytes > TOGETHER_BYTES
-        if together and full:
+        if together and (full or item.sent_before):
             yield together
             together, size = [], 0
+        if item.sent_before:
+            yield [item]
+            continue
         together.append(item)
         size += item.bytes
     if together:

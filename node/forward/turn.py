@@ -58,6 +58,8 @@ class Turn:
     settled: set[int] = field(default_factory=set)
     #: Items whose outcome is open: the destination may have them.
     begun: set[int] = field(default_factory=set)
+    #: Deliveries of which the destination took something.
+    progressed: set[int] = field(default_factory=set)
     stored: int = 0
 
     def note_begun(self, numbers: Iterable[int]) -> None:
@@ -125,6 +127,7 @@ def record(connection: sa.Connection, turn: Turn, answers: Sequence[Answer]) -> 
         state = _state_after(answer, place)
         if state is InstanceState.STORED:
             turn.stored += 1
+            turn.progressed.add(place.delivery)
         else:
             turn.troubled.add(place.delivery)
         failed = answer.reaction is Reaction.THREE_TRIES
@@ -143,6 +146,16 @@ def take_back(connection: sa.Connection, turn: Turn) -> None:
         if number in turn.unanswered[place.delivery] and number not in turn.begun
     ]
     instances.record(connection, never_left)
+
+
+def suspect(turn: Turn) -> None:
+    """Count what a sender that failed had in hand as troubled; else it was about to have it.
+
+    Else a file that ends each sender would be the first of each turn, and hold all others.
+    """
+    unanswered = sorted(number for numbers in turn.unanswered.values() for number in numbers)
+    in_hand = [number for number in unanswered if number in turn.begun]
+    turn.troubled |= {turn.places[number].delivery for number in in_hand or unanswered[:1]}
 
 
 def summary(rows: Sequence[DeliveryInstance], state: InstanceState) -> str:

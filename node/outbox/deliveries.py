@@ -100,10 +100,11 @@ def in_state(
 
 
 def due(
-    connection: sa.Connection, to: str, now: float, horizon: float, limit: int
+    connection: sa.Connection, to: str, now: float, horizon: float, limit: int, *, troubled: bool
 ) -> list[Delivery]:
-    """List what may be sent to a destination now, oldest release first.
+    """List what may be sent to a destination now: what had no trouble of its own so far, or had.
 
+    The oldest release comes first; of one alone (`limit` 1), that which was left alone longest.
     A time of next attempt more than `horizon` seconds ahead was written by a clock that has been
     set back since: it counts as over.
     """
@@ -113,12 +114,10 @@ def due(
         delivery.c.next_attempt_at <= now,
         delivery.c.next_attempt_at > now + horizon,
     )
-    query = (
-        _SELECT.where(delivery.c.destination == to, waiting, over)
-        .order_by(release.c.sequence)
-        .limit(limit)
-    )
-    return [_delivery(row) for row in connection.execute(query)]
+    own_trouble = delivery.c.attempts > 0 if troubled else delivery.c.attempts == 0
+    order = (delivery.c.updated_at, release.c.sequence) if limit == 1 else (release.c.sequence,)
+    query = _SELECT.where(delivery.c.destination == to, waiting, over, own_trouble)
+    return [_delivery(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
 def destination_row(connection: sa.Connection, name: str) -> DestinationRow:

@@ -41,7 +41,10 @@ class InstanceOutcome:
 
 
 def instances_of(connection: sa.Connection, number: int) -> list[DeliveryInstance]:
-    """List the instances of a delivery, those that failed least first."""
+    """List the instances of a delivery, those that failed or were tried least first.
+
+    So that one that ends each association comes last, and the others of its study are not held.
+    """
     table = delivery_instance
     rows = connection.execute(
         sa.select(
@@ -49,7 +52,7 @@ def instances_of(connection: sa.Connection, number: int) -> list[DeliveryInstanc
             table.c.answer,
         )
         .where(table.c.delivery == number)
-        .order_by(table.c.failures, sa.text("rowid"))
+        .order_by(table.c.failures, table.c.intents, sa.text("rowid"))
     )  # fmt: skip
     return [
         DeliveryInstance(row.file, row.sha256, InstanceState(row.state), *row[3:]) for row in rows

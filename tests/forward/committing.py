@@ -57,6 +57,8 @@ class Committing:
     calling: str = "PACS"
     called: str = "DEIDNODE"
     fail: dict[str, int] = field(default_factory=dict)
+    #: So many requests are answered with a processing failure first.
+    busy: int = 0
     transactions: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -68,6 +70,9 @@ class Committing:
         action = read_dataset(BytesIO(dataset), is_implicit_VR=True, is_little_endian=True)
         self.transactions.append(str(action.TransactionUID))
         status = 0x0122 if self.way is Way.DECLINE else 0
+        if self.busy:
+            self.busy -= 1
+            status = 0x0110
         peer.connection.sendall(
             command(
                 context,
@@ -79,6 +84,8 @@ class Committing:
                 ],
             )
         )  # fmt: skip
+        if status:
+            return
         if self.way is Way.SAME:
             self._report(peer, context, action)
         elif self.way is Way.NEW:

@@ -26,6 +26,8 @@ class DicomWeb:
 
     answers: deque[tuple[int, int]] = field(default_factory=deque)
     failing: dict[str, int] = field(default_factory=dict)
+    #: The UID of an instance that ends the connection of each request it is in.
+    poison: str = ""
     held: list[bytes] = field(default_factory=list)
     #: How many instances were in each request.
     requests: list[int] = field(default_factory=list)
@@ -77,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         assert end == b"--\r\n"
         pacs.tokens.append(self.headers.get("Authorization", ""))
         pacs.requests.append(len(parts))
-        if pacs.answers and pacs.answers[0][0] == 0:
+        poisoned = bool(pacs.poison) and pacs.poison.encode() in body
+        if poisoned or (pacs.answers and pacs.answers[0][0] == 0):
             self.close_connection = True
             return
         status, said = pacs.store([part.partition(b"\r\n\r\n")[2] for part in parts])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,8 +36,11 @@ class FaultyPacs:
     refused_classes: frozenset[str] = frozenset()
     #: Answer 0111H instead of storing what is held already.
     refuse_duplicates: bool = False
-    #: An instance at which it always aborts.
-    poison: str = ""
+    #: Instances at which it always aborts, and what happens just before.
+    poison: set[str] = field(default_factory=set)
+    at_poison: Callable[[], None] = lambda: None
+    #: SOP classes at whose sight it closes the connection.
+    poison_classes: frozenset[str] = frozenset()
     #: How it answers a request for commitment; none: it takes no such context.
     commitment: Commitment | None = None
     bytes_per_second: int = 0

@@ -101,6 +101,8 @@ class Peer:
             syntaxes = [uid.decode() for sub, uid in items(value[4:]) if sub == 0x40]
             (abstract,) = [uid.decode() for sub, uid in items(value[4:]) if sub == 0x30]
             result, syntax = 0, syntaxes[0]
+            if abstract in self.pacs.poison_classes:
+                raise Closed
             if abstract == STORAGE_COMMITMENT:
                 syntax = IMPLICIT  # as tests/forward/committing.py speaks
             if abstract in self.pacs.refused_classes or (
@@ -177,7 +179,10 @@ class Peer:
         if fault is Fault.DIE:
             self.pacs.die()
             raise Closed
-        if fault is Fault.ABORT_BEFORE or uid == self.pacs.poison:
+        if uid in self.pacs.poison:
+            self.pacs.at_poison()
+            fault = Fault.ABORT_BEFORE
+        if fault is Fault.ABORT_BEFORE:
             self.send_pdu(A_ABORT, bytes(4))
             raise Closed
         if self.pacs.refuse_duplicates and uid in self.pacs.held and not status:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def dicom_destination(port: int, name: str = "research", **wishes: Any) -> dict[
     }  # fmt: skip
 
 
-def tick_until(forwarder: Forwarder, reached: Callable[[], bool], seconds: float = 40.0) -> None:
+def tick_until(forwarder: Forwarder, reached: Callable[[], bool], seconds: float = 120.0) -> None:
     """Tick until something is so; a test fails if it never is."""
     deadline = time.monotonic() + seconds
     forwarder_module.TICK_SECONDS = 0.02
@@ -144,6 +145,19 @@ def tick_for(forwarder: Forwarder, seconds: float) -> None:
     """Tick for a while."""
     deadline = time.monotonic() + seconds
     tick_until(forwarder, lambda: time.monotonic() > deadline, seconds + 5)
+
+
+def pass_time(forwarder: Forwarder, now: float, seconds: float, step: float) -> float:
+    """Let the wall clock run by steps; each step ends when no child is under way."""
+    forwarder_module.TICK_SECONDS = 0.001
+    until = now + seconds
+    while now < until:
+        forwarder.tick(now, now)
+        while any(line.sending for line in forwarder.lines.lines.values()):
+            wait(forwarder.lines.pipes(), 0.05)
+            forwarder.lines.advance(now, now)
+        now += step
+    return now
 
 
 def decide(world: World, kind: str, **about: str) -> None:

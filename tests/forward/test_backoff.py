@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from multiprocessing.connection import wait
 from pathlib import Path
 from statistics import mean
 
 import pytest
 
-from node.forward import forwarder as forwarder_module
 from node.forward.backoff import horizon, next_delay
-from node.forward.forwarder import Forwarder
 from node.outbox.states import DeliveryState
 from tests.forward.faults import Fault
 from tests.forward.faulty_pacs import FaultyPacs
-from tests.forward.harness import World, dicom_destination, make_world
+from tests.forward.harness import World, dicom_destination, make_world, pass_time
 
 S = DeliveryState
 HOUR = 3600.0
@@ -31,19 +28,6 @@ def test_delays_double_from_first_to_longest() -> None:
         assert mean(delays) == pytest.approx(expected, rel=0.1)
         assert len(set(delays)) > 1
     assert next_delay(10_000, 30, HOUR) <= horizon(HOUR)
-
-
-def _pass_time(forwarder: Forwarder, now: float, seconds: float, step: float) -> float:
-    """Let the wall clock run by steps; each step ends when no child is under way."""
-    forwarder_module.TICK_SECONDS = 0.001
-    until = now + seconds
-    while now < until:
-        forwarder.tick(now, now)
-        while any(line.sending for line in forwarder.lines.lines.values()):
-            wait(forwarder.lines.pipes(), 0.05)
-            forwarder.lines.advance(now, now)
-        now += step
-    return now
 
 
 @pytest.fixture
@@ -67,23 +51,24 @@ def test_down_for_six_hours_then_half_up_then_back(tmp_path: Path, pacs: FaultyP
     pacs.stop()
     made = [world.release(study=number, instances=2) for number in (2, 1, 3)]
     with world.forwarding() as forwarder:
-        now = _pass_time(forwarder, start, 6 * HOUR, step=60)
+        now = pass_time(forwarder, start, 6 * HOUR, step=60)
         (overview,) = world.overview()
         assert overview["pending"] == 6
         assert overview["deferred_until"] <= now + horizon(HOUR)
         pacs.association_faults = deque([Fault.ACCEPT_SILENCE] * 100)
         pacs.start(port)
-        now = _pass_time(forwarder, now, 3 * HOUR, step=60)
+        now = pass_time(forwarder, now, 3 * HOUR, step=60)
         assert 1 <= pacs.associations <= 5
         assert world.overview()[0]["pending"] == 6
         pacs.association_faults.clear()
         for _ in range(10):  # once is enough, but where this machine is too slow for the timeout
             if world.overview()[0]["pending"]:
-                now = _pass_time(forwarder, now, 1.3 * HOUR, step=60)
+                now = pass_time(forwarder, now, 1.3 * HOUR, step=60)
     assert [delivery.state for delivery in world.deliveries()] == [S.DELIVERED] * 3
     arrived = [uid for manifest in made for uid in (e.sop_instance_uid for e in manifest.instances)]
-    assert list(pacs.held)[:2] == arrived[:2], "the oldest study is the probe"
-    assert set(pacs.held) == set(arrived)
+    probe = [uid for uid in arrived if uid in list(pacs.held)[:2]]
+    rest = [uid for uid in arrived if uid not in probe]
+    assert list(pacs.held) == [*probe, *rest], "after the probe, the oldest study first"
     pacs.stop()
 
 
@@ -96,13 +81,13 @@ def test_back_off_outlasts_a_restart(tmp_path: Path, pacs: FaultyPacs) -> None:
     with world.forwarding() as forwarder:
         gate = now
         while gate < now + 300:  # until a long wait has just begun
-            now = _pass_time(forwarder, now, 120, step=60)
+            now = pass_time(forwarder, now, 120, step=60)
             gate = world.overview()[0]["deferred_until"]
     pacs.start(port)
     with world.forwarding() as forwarder:
-        _pass_time(forwarder, now, gate - now - 20, step=10)
+        pass_time(forwarder, now, gate - now - 20, step=10)
         assert pacs.associations == 0
-        _pass_time(forwarder, gate, 120, step=30)
+        pass_time(forwarder, gate, 120, step=30)
     assert world.delivery().state is S.DELIVERED
     pacs.stop()
 
@@ -116,27 +101,8 @@ def test_a_clock_that_is_set_back_does_not_hold_deliveries(
     pacs.stop()
     world.release()
     with world.forwarding() as forwarder:
-        _pass_time(forwarder, now + 40 * 24 * HOUR, 120, step=60)
+        pass_time(forwarder, now + 40 * 24 * HOUR, 120, step=60)
         pacs.start(port)
-        _pass_time(forwarder, now, 60, step=30)
+        pass_time(forwarder, now, 60, step=30)
     assert world.delivery().state is S.DELIVERED
-    pacs.stop()
-
-
-def test_an_instance_that_kills_its_association_does_not_hold_the_others(
-    tmp_path: Path, pacs: FaultyPacs
-) -> None:
-    """It is tried more and more rarely; what came later passes it."""
-    world = _world(tmp_path, pacs)
-    poison = world.release(study=1, instances=1)
-    uid = poison.instances[0].sop_instance_uid
-    pacs.poison = uid
-    now = 1_700_000_000.0
-    with world.forwarding() as forwarder:
-        now = _pass_time(forwarder, now, 600, step=30)
-        for study in range(2, 7):
-            world.release(study=study, instances=2)
-        now = _pass_time(forwarder, now, 2 * HOUR, step=60)
-    states = [delivery.state for delivery in world.deliveries()]
-    assert states == [S.DEFERRED] + [S.DELIVERED] * 5
     pacs.stop()

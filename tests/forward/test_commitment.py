@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from port_for import select_random
 
-from node.config import NodeConfig
-from node.forward.asking import NotAResult, read_result
+from node.config import DicomDestination, NodeConfig
+from node.forward.asking import NotAResult, ask, read_result
+from node.forward.batch import Reaction
+from node.forward.commitment import Declined, Question, Result, Transaction
 from node.outbox.states import DeliveryState
 from node.upper_layer import Proposal, open_association
 from node.upper_layer.names import VERIFICATION
+from tests.factories import SOP_CLASSES
 from tests.forward.committing import Committing, Way
 from tests.forward.faulty_pacs import FaultyPacs, running
 from tests.forward.harness import (
@@ -125,6 +128,24 @@ def test_a_declined_request_waits_for_a_person(tmp_path: Path) -> None:
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: _is(world, S.REFUSED))
     assert "0122H" in world.delivery().last_answer
+
+
+def test_a_request_that_may_pass_later_does_not_hold_those_behind_it(tmp_path: Path) -> None:
+    """A processing failure may be about one transaction: the others are asked for all the same."""
+    committing = Committing(Way.SAME, busy=1)
+    told: list[Result | Declined] = []
+    with running(FaultyPacs(commitment=committing)) as pacs:
+        world = make_world(tmp_path, [dicom_destination(pacs.port, commitment=True)])
+        (destination,) = world.config.destinations
+        assert isinstance(destination, DicomDestination)
+        both = tuple(
+            Transaction(f"2.25.{number}", number, ((SOP_CLASSES["CT"], f"2.25.10{number}"),))
+            for number in (1, 2)
+        )
+        ending = ask(Question(destination, both, 60.0), told.append)
+    assert committing.transactions == ["2.25.1", "2.25.2"]
+    assert told == [Result("2.25.2", frozenset({"2.25.102"}))]
+    assert ending.reaction is Reaction.RETRY
 
 
 @pytest.mark.parametrize(
