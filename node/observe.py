@@ -33,7 +33,7 @@ EVENTS = frozenset(
         "disk_low", "disk_recovered", "storage_failed",
         # process
         "instances_adopted", "study_opened", "study_reopened", "study_completed", "job_started",
-        "job_finished", "study_progress", "worker_died", "instance_quarantined",
+        "job_finished", "job_yielded", "study_progress", "worker_died", "instance_quarantined",
         "instance_excluded", "instance_duplicate", "study_held", "study_released",
         "study_rejected", "study_requeued", "decision_applied", "decision_refused",
         "originals_purged", "release_purged", "conservation_broken", "recovered",

@@ -22,7 +22,6 @@ from node import observe
 from node.pool.containment import Limits, keep_within, leave_no_core
 
 MAX_SLOTS = 8
-_NAME = "deid-worker"
 _OWN_CGROUP, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
@@ -82,7 +81,7 @@ class Pool:
         """Start a job under a number of the caller's; PoolBroken if no process can be made."""
         # pebble 5.2 reads `context`; what its annotations call `mp_context` would fork silently.
         in_process = concurrent.process(
-            name=_NAME,
+            name=_name(token),
             timeout=timeout_seconds,
             context=self._context,  # type: ignore[call-overload]
         )
@@ -105,13 +104,22 @@ class Pool:
         except queue.Empty:
             return ended
 
+    def kill(self, *tokens: int) -> None:
+        """Kill running jobs; each is collected as one that died, unless it ended before."""
+        names = {_name(token) for token in tokens}
+        for process in multiprocessing.active_children():
+            if process.name in names:
+                process.kill()
+
     def stop(self) -> None:
         """Kill all running jobs; what they did is forgotten."""
         while self._running:
-            for process in multiprocessing.active_children():
-                if process.name == _NAME:
-                    process.kill()
+            self.kill(*self._running)
             self.collect(wait_seconds=1.0)
+
+
+def _name(token: int) -> str:
+    return f"deid-worker {token}"
 
 
 def _run_contained(job: Callable[[Any], Any], message: Any, limits: Limits) -> Any:

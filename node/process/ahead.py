@@ -6,7 +6,7 @@ outcome, until its generation begins and takes over what was made by the very re
 then. All else is thrown away and made in its time. Known in memory only: a run that ends loses it.
 
 Receiving comes first: while instances arrive, one worker at most is ahead, and only in time that
-nobody else wants.
+nobody else wants. On a busy machine that may be none: yielding.py.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from node.process.patients import Consent
 from node.process.recording import record_death
 from node.process.staging import staging_folder
 from node.process.workplace import Transaction, Workplace
+from node.process.yielding import Yielding
 
 #: A job for fewer costs more than it saves, unless no more come for a while.
 LEAST = 16
@@ -70,6 +71,7 @@ class Ahead:
     arrived: dict[str, Arrived] = field(default_factory=dict)
     received: float = 0.0
     active: dict[int, Plan] = field(default_factory=dict)
+    yielding: Yielding = field(default_factory=Yielding)
     made: dict[Plan, dict[str, Outcome]] = field(default_factory=dict)
     swept: float = 0.0
 
@@ -84,13 +86,14 @@ class Ahead:
                 one.waiting.append(Waiting(row["id"], row["bytes"], 0))
 
     def start(self, place: Workplace, pool: Pool) -> int:
-        """Start jobs while there are free slots, and return how many.
+        """Start jobs while there are free slots, and return how many; end what has to yield.
 
         Raises
         ------
         PoolBroken
             If a process could not be started; what the job had is made in its time.
         """
+        self.yielding.end_late(place, pool, self.active)
         started = 0
         while pool.free and (next_ := self._next(place)) and self._start(place, pool, *next_):
             started += 1
@@ -100,14 +103,18 @@ class Ahead:
     def note(self, place: Workplace, ended: Ended) -> bool:
         """Keep what a job answered; tell whether the surroundings failed."""
         plan = self.active.pop(ended.token)
-        trouble = False
+        yielded, trouble = self.yielding.forget(ended.token), False
         with place.transaction() as transaction:
             row = forget_job(transaction, ended.token)
             made = self.made.setdefault(plan, {})  # the sweep finds its files by this
             if row is None:
                 return False
             if not isinstance(ended.reply, Done):
-                record_death(place, transaction, row, ended)
+                if yielded:
+                    uncount_attempt(transaction, json.loads(row.instances))
+                    transaction.log("job_yielded", job=row.id, study=row.study)
+                else:
+                    record_death(place, transaction, row, ended)
                 return False
             for outcome in ended.reply.outcomes:
                 if isinstance(outcome, Failed) and outcome.passing:

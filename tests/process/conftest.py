@@ -66,6 +66,11 @@ class InlinePool:
         ended, self.ended = self.ended, []
         return ended
 
+    def kill(self, *tokens: int) -> None:
+        """Let jobs die that were not collected yet."""
+        dead = [Ended(token, death="its process died (exit code -9)") for token in tokens]
+        self.ended = [one for one in self.ended if one.token not in tokens] + dead
+
     def stop(self) -> None:
         """Forget everything."""
         self.ended = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.pool import PoolBroken
-from node.process import ahead, jobs
+from node.process import ahead, jobs, yielding
 from node.process.worker import treat
 from tests.factories import make_instance, patient_id
 from tests.process import scripted
@@ -245,3 +245,43 @@ def test_a_pool_that_broke_once_is_worked_ahead_with_again(
         patch.setattr(door.pool, "start", broken)
         door.tick()
     assert not door.run.ahead.active
+
+
+def test_a_worker_that_gets_no_time_gives_way_to_its_own_study(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine spare time may never come: the study is made as if nobody were ahead."""
+    monkeypatch.setattr(yielding, "SECONDS", 0.0)
+    names = arrive(door)
+    door.pool.hold = True
+    door.tick(2)
+    door.clock.time += 20
+    door.tick(2)
+    door.pool.hold = False
+    door.settle()
+    assert treated(door) == Counter(names + names)
+    assert {row.attempts for row in door.instances().values()} == {1}, "that of the job that counts"
+    assert (door.study().state, door.study().released) == ("RELEASED", ENOUGH)
+    assert "worker_died" not in door.events()
+
+
+def test_workers_ahead_leave_their_slots_to_a_complete_study(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a slot in which a worker waits for spare time."""
+    monkeypatch.setattr(yielding, "SECONDS", 0.0)
+    monkeypatch.setattr(ahead, "QUIET_SECONDS", 1000.0)
+    door.pool.slots = 1
+    door.arrive(make_instance(patient=2))
+    door.tick()
+    (small,) = door.studies()
+    door.pool.hold = True
+    arrive(door)
+    door.tick()
+    assert not door.pool.free
+    door.decide("complete", small.study)
+    door.tick(3)
+    door.pool.hold = False
+    door.tick(3)
+    states = {one.study == small.study: one.state for one in door.studies()}
+    assert states == {True: "RELEASED", False: "RECEIVING"}

@@ -1,0 +1,61 @@
+"""A worker that is ahead yields to whoever waits for it.
+
+It has only the time that nobody else wants. On a busy machine that may be none, and a complete
+study, or one that needs its slot, would wait for as long as the machine is busy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import or_, select
+
+from node.inbox.states import StudyState
+from node.inbox.tables import job, study
+from node.pool import Pool
+from node.process.messages import AHEAD
+from node.process.workplace import Workplace
+
+#: A job that others wait for has so long to end.
+SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Yielding:
+    """Which workers are waited for, since when (monotonic), and which were ended for that."""
+
+    since: dict[int, float] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)
+
+    def end_late(self, place: Workplace, pool: Pool, active: Collection[int]) -> None:
+        """End the workers among the active that were waited for too long."""
+        if not active:
+            return
+        now = time.monotonic()
+        waited_for = _waited_for(place, slots_short=not pool.free).intersection(active)
+        self.since = {token: self.since.get(token, now) for token in waited_for}
+        late = {token for token, since in self.since.items() if now - since >= SECONDS}
+        pool.kill(*late - self.ended)
+        self.ended |= late
+
+    def forget(self, token: int) -> bool:
+        """Forget a worker that is over; tell whether it was ended here."""
+        yielded = token in self.ended
+        self.ended.discard(token)
+        return yielded
+
+
+def _waited_for(place: Workplace, *, slots_short: bool) -> set[int]:
+    """Give the jobs ahead whose study is complete; if slots are short and jobs wait, all."""
+    queued = job.alias()
+    waiting = select(queued.c.id).where(queued.c.state == "QUEUED", queued.c.generation != AHEAD)
+    reasons = [study.c.state == StudyState.COMPLETE, *([waiting.exists()] if slots_short else [])]
+    query = (
+        select(job.c.id)
+        .join(study, study.c.id == job.c.study)
+        .where(job.c.generation == AHEAD, or_(*reasons))
+    )
+    with place.index.connect() as conn:
+        return set(conn.execute(query).scalars())
