@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,13 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import port_for
-
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
-COMMAND = (sys.executable, "-m", "node")
-#: Generous: a loaded machine is slow, and only a hang must fail.
-PATIENCE = 120.0
+from tests.ports import free_port
+from tests.starting import COMMAND, PATIENCE, logged, start
 
 
 @dataclass
@@ -101,8 +94,7 @@ class RunningNode:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Give the log's events of one name."""
-        lines = [line for line in self.log().splitlines() if line.startswith("{")]
-        return [event for event in map(json.loads, lines) if event["event"] == name]
+        return logged(self.folder / "log", name)
 
     def role_pid(self, role: str) -> int:
         """Find a role's process among the children of `run`, as `ps` would show it."""
@@ -122,23 +114,18 @@ class RunningNode:
     def stop(self) -> int:
         """Send SIGTERM, as systemd does, and wait for the drain."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=PATIENCE)
 
     def kill_tree(self) -> None:
         """Send SIGKILL to every process of the node at once, as a power cut would."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=PATIENCE)
 
 
 def _listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10):
         return True
     return False
-
-
-def _end_with_the_test() -> None:
-    """Have the kernel stop the node when the test run itself is killed."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def write_config(folder: Path, pacs_port: int, port: int, extra: str = "") -> Path:
@@ -185,15 +172,11 @@ def running_node(
     `extra` goes to the end of node.toml; `changed` replaces texts in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = port_for.select_random()
+    port = free_port()
     config = write_config(folder, pacs_port, port, extra)
     for old, new in (changed or {}).items():
         config.write_text(config.read_text().replace(old, new))
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*COMMAND, "run", "-c", str(config)],
-            stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_the_test,  # noqa: PLW1509 -- one call that takes no lock
-        )  # fmt: skip
+    process = start("run", config, folder / "log", own_group=True)
     node = RunningNode(folder, port, process)
     try:
         node.wait_started()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import port_for
 import pytest
 
 from node.config import NodeConfig, load_config
@@ -23,14 +18,15 @@ from node.outbox.receipts import Receipt, write_receipt
 from node.status.read import reading_index
 from tests.conftest import FAKETIME
 from tests.factories import make_instance
+from tests.ports import free_port
 from tests.process.conftest import put_arrived
+from tests.starting import PATIENCE, logged, start
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.faketime, pytest.mark.timeout(300)]
 
 JUMPS = ("+40d", "-40d", "+0d")
 #: So long nothing must happen after a jump: ten ticks.
 STILL_SECONDS = 2.0
-PATIENCE = 60.0
 
 CONFIG = """
 [node]
@@ -62,7 +58,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "node.toml"
-        port = port_for.select_random()
+        port = free_port()
         path.write_text(CONFIG.format(data=folder / "data", port=port), encoding="utf-8")
         self.path, self.folder = path, folder
         self.config: NodeConfig = load_config(path)
@@ -76,7 +72,7 @@ class Node:
 
     @contextmanager
     def role(self, name: str) -> Iterator[None]:
-        """Run a role under the false clock; kernel uptime and the monotonic clock stay true."""
+        """Run a role under the false clock, begin when it works; the monotonic clock stays true."""
         (library,) = FAKETIME
         environment = {
             "LD_PRELOAD": str(library),
@@ -85,12 +81,12 @@ class Node:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "node", name, "-c", str(self.path)],
-                stderr=log, env={**os.environ, **environment},
-            )  # fmt: skip
+        log = self.folder / "log"
+        log.touch()
+        before = len(self.events("role_started"))
+        process = start(name, self.path, log, **environment)
         try:
+            self.wait(lambda: len(self.events("role_started")) > before, f"{name} did not start")
             yield
         finally:
             process.terminate()
@@ -132,9 +128,7 @@ class Node:
 
     def events(self, name: str) -> list[str]:
         """Give the times of a kind of event, as the roles saw them."""
-        lines = (self.folder / "log").read_text(encoding="utf-8").splitlines()
-        events = [json.loads(line) for line in lines if line.startswith("{")]
-        return [event["timestamp"] for event in events if event["event"] == name]
+        return [event["timestamp"] for event in logged(self.folder / "log", name)]
 
 
 def test_a_jumping_clock_completes_purges_and_retries_nothing(tmp_path: Path) -> None:
@@ -155,7 +149,7 @@ def test_a_jumping_clock_completes_purges_and_retries_nothing(tmp_path: Path) ->
     for offset in JUMPS:  # what is kept for days is looked after at each start
         node.jump(offset)
         with node.role("process"):
-            time.sleep(STILL_SECONDS + 1)
+            time.sleep(STILL_SECONDS)
         assert len(list(node.inbox.studies.glob("*/*.dcm"))) == 1, f"purged after {offset}"
         assert len(list(node.outbox.releases.glob("*/*.dcm"))) == 1
     starts = {stamp[:10] for stamp in node.events("role_started")}

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import port_for
 import pydicom
 import pytest
 from mirakuru import HTTPExecutor, TCPExecutor
@@ -28,6 +27,7 @@ from tests.acceptance.running_node import running_node
 from tests.conftest import ORTHANC
 from tests.factories import make_instance, write_instance
 from tests.peers import research_pacs
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.peer]
 
@@ -98,7 +98,7 @@ def test_storescp_as_research_pacs_gets_a_study_from_dcmsend(tmp_path: Path) -> 
     sink.mkdir()
     for n in range(1, 11):
         write_instance(source / f"{n}.dcm", make_instance(instance=n))
-    port = port_for.select_random()
+    port = free_port()
     storescp = ["storescp", "-aet", "RESEARCH", "-od", str(sink), "+xa", str(port)]
     with (
         TCPExecutor(storescp, "127.0.0.1", port, shell=False, timeout=20),
@@ -116,7 +116,7 @@ def test_storescp_as_research_pacs_gets_a_study_from_dcmsend(tmp_path: Path) -> 
 def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
     """Run Orthanc with an empty store; give its DICOM port and its REST address."""
     folder.mkdir()
-    dicom, http = port_for.select_random(), port_for.select_random()
+    dicom, http = free_port(), free_port()
     config = folder / "orthanc.json"
     settings = {
         "Name": "RESEARCH", "DicomAet": "RESEARCH", "DicomPort": dicom, "HttpPort": http,

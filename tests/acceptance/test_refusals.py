@@ -6,13 +6,13 @@ import socket
 import subprocess
 from pathlib import Path
 
-import port_for
 import pytest
 
 from node.upper_layer import AssociationRejected
 from tests.acceptance.running_node import COMMAND, running_node, write_config
 from tests.factories import make_instance
 from tests.peers import research_pacs, send
+from tests.ports import free_port
 
 pytestmark = pytest.mark.acceptance
 
@@ -52,7 +52,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_data_dir_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     """Exit 1 and a line that names the folder."""
     (tmp_path / "data").write_text("a file stands where the folder should be")
-    done = run_node(write_config(tmp_path, 104, port_for.select_random()))
+    done = run_node(write_config(tmp_path, 104, free_port()))
     assert done.returncode == 1
     assert "data" in done.stderr
     assert "Traceback" not in done.stderr
@@ -63,7 +63,7 @@ def test_a_second_node_on_one_data_dir_does_not_start(tmp_path: Path) -> None:
     with research_pacs(tmp_path / "pacs") as pacs, running_node(tmp_path, pacs.port) as node:
         other = tmp_path / "other"
         other.mkdir()
-        config = write_config(other, pacs.port, port_for.select_random())
+        config = write_config(other, pacs.port, free_port())
         config.write_text(config.read_text().replace(str(other / "data"), str(node.data)))
         done = run_node(config)
         assert done.returncode == 1

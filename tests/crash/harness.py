@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import port_for
 from pydicom.dataset import FileDataset
 from sqlalchemy import Connection
 
-from node.config import load_config
+from node.config import NodeConfig, load_config
 from node.inbox import views
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
 from node.inbox.verify import verify_inbox
-from node.outbox.chain import check_chain
 from node.outbox.layout import Outbox
-from node.outbox.signing import load_public_key
+from node.status.verify import verify_node
 from node.upper_layer import UpperLayerError
 from tests.factories import identifiers
 from tests.peers import ResearchPacs, research_pacs, send
+from tests.ports import free_port
+from tests.starting import PATIENCE, start
 
 ROLES = ("receive", "process", "forward")
-#: Only a hang must fail, and a loaded machine is slow.
-PATIENCE = 60.0
-#: pynetdicom's SCU waits this long for an answer of a node that was killed.
-ANSWER_SECONDS = 4.0
 
 CONFIG = """
 [node]
@@ -69,6 +63,8 @@ class CrashNode:
     folder: Path
     port: int
     pacs: ResearchPacs
+    config: NodeConfig
+    compiled: Path | None = None
     roles: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
     sent: int = 0
@@ -85,18 +81,12 @@ class CrashNode:
 
     def start(self, role: str, **environment: str) -> None:
         """Start a role."""
-        with (self.folder / "log").open("ab") as log:
-            self.roles[role] = subprocess.Popen(
-                [sys.executable, "-m", "node", role, "-c", str(self.folder / "node.toml")],
-                stderr=log,
-                # A role that is killed every other second must not compile its modules each time.
-                env={
-                    **os.environ,
-                    "PYTHONDONTWRITEBYTECODE": "",
-                    "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
-                    **environment,
-                },
-            )
+        # A role that is killed every other second must not compile its modules each time.
+        environment["PYTHONDONTWRITEBYTECODE"] = ""
+        environment["PYTHONPYCACHEPREFIX"] = str(self.compiled or self.folder / "compiled")
+        self.roles[role] = start(
+            role, self.folder / "node.toml", self.folder / "log", **environment
+        )
 
     def kill(self, role: str) -> None:
         """End a role as a power cut would."""
@@ -104,11 +94,14 @@ class CrashNode:
         self.roles[role].wait(timeout=PATIENCE)
 
     def kill_all(self) -> None:
-        """End every role at once."""
+        """End every role at once; what lies there then is whole, however it was met."""
         for process in self.roles.values():
             process.send_signal(signal.SIGKILL)
         for process in self.roles.values():
             process.wait(timeout=PATIENCE)
+        if self.inbox.database.exists():
+            with self.index() as conn:
+                assert [str(problem) for problem in verify_inbox(self.inbox, conn)] == []
 
     def keep_alive(self) -> None:
         """Start again what has died, as a supervisor does."""
@@ -125,7 +118,7 @@ class CrashNode:
             assert time.monotonic() < deadline, f"not acknowledged\n{self.log()}"
             with suppress(OSError, UpperLayerError):
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                statuses = send(left, self.port, timeout=ANSWER_SECONDS)
+                statuses = send(left, self.port, timeout=PATIENCE)
                 self.acknowledged |= {
                     str(dataset.SOPInstanceUID)
                     for dataset, status in zip(left, statuses, strict=False)
@@ -154,10 +147,7 @@ class CrashNode:
             assert time.monotonic() < deadline, f"{counts}\n{self.log()}"
             self.keep_alive()
             time.sleep(0.05)
-        with self.index() as conn:
-            problems = [str(problem) for problem in verify_inbox(self.inbox, conn)]
-        problems += check_chain(self.outbox.releases, load_public_key(self.outbox.public_key))
-        assert problems == []
+        self.verify()
         assert counts["received"] == sum(counts.values()) - counts["received"]
         assert counts["received"] >= len(self.acknowledged), "what was acknowledged is there"
         assert list(self.outbox.staging.iterdir()) == []
@@ -165,6 +155,14 @@ class CrashNode:
         for patient in range(1, self.sent + 1):
             for value in identifiers(patient)[:5]:
                 assert value.encode() not in content, "an identifier is at the destination"
+
+    def verify(self) -> None:
+        """Check that `verify` finds nothing wrong; what is just moving is looked at again."""
+        deadline = time.monotonic() + PATIENCE
+        while problems := verify_node(self.config):
+            assert time.monotonic() < deadline, f"{problems}\n{self.log()}"
+            self.keep_alive()
+            time.sleep(0.05)
 
     def counts(self) -> dict[str, int]:
         """Give the eight counts of conservation."""
@@ -194,15 +192,17 @@ class CrashNode:
 
 
 @contextmanager
-def crash_node(folder: Path) -> Iterator[CrashNode]:
-    """Run the roles and a research PACS while the block runs."""
+def crash_node(folder: Path, compiled: Path | None = None) -> Iterator[CrashNode]:
+    """Run the roles and a research PACS while the block runs.
+
+    `compiled`: where nodes that follow one another keep their compiled modules.
+    """
     with research_pacs(folder / "pacs") as pacs:
-        port = port_for.select_random()
+        port = free_port()
         (folder / "node.toml").write_text(
             CONFIG.format(data=folder / "data", port=port, pacs=pacs.port), encoding="utf-8"
         )
-        load_config(folder / "node.toml")
-        node = CrashNode(folder, port, pacs)
+        node = CrashNode(folder, port, pacs, load_config(folder / "node.toml"), compiled)
         try:
             for role in ROLES:
                 node.start(role)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import PATIENCE, ROLES, CrashNode, crash_node
+from tests.crash.harness import ROLES, CrashNode, crash_node
 from tests.factories import make_instance
+from tests.starting import PATIENCE
 
 pytestmark = [
     pytest.mark.acceptance,
