@@ -44,7 +44,7 @@ EVENTS = frozenset(
         "delivery_abandoned", "delivery_withdrawn", "destination_paused", "destination_resumed",
         "ledger_behind",
         # web
-        "page_served", "sign_in_refused",
+        "sign_in_refused",
     }
 )  # fmt: skip
 
