@@ -33,15 +33,14 @@ def run(config: NodeConfig) -> int:
         return _refuse(f"another web role already works on {config.node.data_dir}")
     stop = _Stop()
     if config.web.port == 0:
-        log.info("role_started", port=0)
-        while not stop.asked:
-            time.sleep(TICK_SECONDS)
+        _rest(stop)
     else:
         try:
             listener = _listen(config)
         except OSError as error:
             where = f"{config.web.host} port {config.web.port}"
             return _refuse(f"cannot listen on {where}: {error.strerror}; change [web] in node.toml")
+        log.info("role_started")
         log.info("listener_opened", host=config.web.host, port=config.web.port)
         observe.notify_systemd("READY=1")
         _serve(config, listener)
@@ -59,6 +58,15 @@ class _Stop:
 
     def _ask(self, _number: int, _frame: object) -> None:
         self.asked = True
+
+
+def _rest(stop: _Stop) -> None:
+    """Live without a page, as systemd and the supervisor expect of a role, until told to stop."""
+    log.info("role_started", port=0)
+    observe.notify_systemd("READY=1")
+    while not stop.asked:
+        observe.notify_systemd("WATCHDOG=1")
+        time.sleep(TICK_SECONDS)
 
 
 def _listen(config: NodeConfig) -> socket.socket:
