@@ -29,11 +29,13 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Tell what de-identifying a file with a profile would change."""
+    """Tell what de-identifying a file as a route says would change."""
 
     path: Path
     profile: str
     beside: Path | None
+    default_issuer: str
+    assume_charset: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import struct
-import zlib
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +13,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
 from node.deid import Held, Quarantined, preview
+from node.pixels.png import png
 from node.profile.key import KEY_BYTES
 from node.profile.load import load_profile
 from node.profile.recipe import Recipe
@@ -24,7 +23,6 @@ from node.web.asked import Compare, Compared, Draw, Drawn
 LONGEST = 1024
 #: Without a window of its own an image is shown between these percentiles of its values.
 LOW, HIGH = 1, 99
-_GREY, _COLOUR = 0, 2
 _PLANAR = 3
 
 
@@ -52,31 +50,13 @@ def draw(message: Draw) -> Drawn:
 def compare(message: Compare) -> Compared:
     """Tell what would change; the web role has no pseudonym key, so it takes a random one."""
     profile = load_profile(message.profile, message.beside)
+    key = secrets.token_bytes(KEY_BYTES)
+    recipe = Recipe(profile, key, message.default_issuer, message.assume_charset)
     try:
-        changes = preview(message.path, Recipe(profile, secrets.token_bytes(KEY_BYTES)))
+        changes = preview(message.path, recipe)
     except (Quarantined, Held) as outcome:
         return Compared(problem=outcome.reason)
     return Compared(tuple(asdict(change) for change in changes))
-
-
-def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Write rows x columns (grey) or rows x columns x 3 (RGB) as PNG (RFC 2083)."""
-    rows, columns = pixels.shape[:2]
-    colour = _COLOUR if pixels.ndim == _PLANAR else _GREY
-    lines = np.zeros((rows, 1 + pixels[0].size), np.uint8)
-    lines[:, 1:] = pixels.reshape(rows, -1)
-    header = struct.pack(">IIBBBBB", columns, rows, 8, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 3))
-        + _chunk(b"IEND", b"")
-    )
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    check = zlib.crc32(name + content)
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
 
 def _own_window(header: Any, values: npt.NDArray[np.float32]) -> tuple[float, float]:

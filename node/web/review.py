@@ -41,12 +41,11 @@ async def instance(request: Request) -> Response:
     path, facts = found
     _reveal(request)
     config = request.app.state.config
-    profile = next(
-        (route.profile for route in config.effective_routes if route.name == facts["route"]),
-        config.effective_routes[0].profile,
-    )
+    routes = {route.name: route for route in config.effective_routes}
+    route = routes.get(facts["route"], config.effective_routes[0])
+    asked = Compare(path, route.profile, config.folder, route.default_issuer, route.assume_charset)
     try:
-        facts["compared"] = await _ask(request, compare, Compare(path, profile, config.folder))
+        facts["compared"] = await _ask(request, compare, asked)
     except CannotShow as error:
         facts["problem"] = str(error)
     try:
