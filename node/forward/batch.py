@@ -35,11 +35,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Instances for one destination, in the order in which they are to be sent."""
+    """Instances for one destination, in the order in which they are to be sent.
+
+    `keep_open`: the same process may get the next batch in a moment; a destination type may keep
+    its connection for that long (node.forward.senders.let_go).
+    """
 
     destination: Destination
     items: tuple[Item, ...]
     timeout_seconds: float
+    keep_open: bool = False
 
 
 class Reaction(StrEnum):

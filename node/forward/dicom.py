@@ -1,7 +1,8 @@
 """A research PACS by C-STORE (PS3.4 B): several associations side by side, each in its thread.
 
 The first association goes ahead alone; the others open once it has had a good answer, so that a
-destination that is down or half up is knocked at once per back-off, not many times.
+destination that is down or half up is knocked at once per back-off, not many times. After a batch
+that ended well it stays open for a moment, in case the next batch follows.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ _AE_TITLE_WORDS = {
 }
 
 
+#: The association that the batch before has left open, and its destination.
+_kept: list[tuple[DicomDestination, RequestedAssociation]] = []
+
+
 def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
     """Send each item by C-STORE; see node.forward.batch.Send."""
     for some in group(batch.items):
@@ -43,6 +48,12 @@ def send(batch: Batch, report: Report, stopped: Callable[[], bool]) -> Ending:
         if ending.reaction is not Reaction.STORED or stopped():
             return ending
     return Ending()
+
+
+def let_go() -> None:
+    """Release the association that was kept, if there is one."""
+    while _kept:
+        _kept.pop()[1].release()
 
 
 def deadlines(timeout: float) -> Deadlines:
@@ -97,10 +108,7 @@ class _Associations:
         with ThreadPoolExecutor(max_workers=max(further, 1)) as threads:
             others = [threads.submit(self._follow, destination) for _ in range(further)]
             try:
-                with connect(
-                    destination, self.group.proposals, self.batch.timeout_seconds
-                ) as association:
-                    self._send_over(association)
+                self._lead(destination)
             except UpperLayerError as error:
                 self._end(ending_of(error))
             finally:
@@ -108,6 +116,22 @@ class _Associations:
             for other in others:
                 other.result()
         return self.ending
+
+    def _lead(self, destination: DicomDestination) -> None:
+        """Be the first association: the one that was kept, or a new one."""
+        association = _take_kept(destination, self.group) or connect(
+            destination, self.group.proposals, self.batch.timeout_seconds
+        )
+        try:
+            self._send_over(association)
+        except BaseException:
+            association.abort()
+            raise
+        ended_well = self.ending.reaction is Reaction.STORED and not association.refused
+        if self.batch.keep_open and ended_well and not association.ended:
+            _kept.append((destination, association))
+        else:
+            association.release()
 
     def _follow(self, destination: DicomDestination) -> None:
         """Be one of the further associations."""
@@ -148,6 +172,20 @@ class _Associations:
     def _end(self, ending: Ending) -> None:
         self.ending = ending
         self.over.set()
+
+
+def _take_kept(destination: DicomDestination, some: Group) -> RequestedAssociation | None:
+    """Take the association that was kept, if it has all contexts and the peer let it be."""
+    while _kept:
+        known, association = _kept.pop()
+        has = {
+            (each.abstract_syntax, each.transfer_syntax) for each in association.contexts.values()
+        }
+        wanted = {(each.abstract_syntax, each.transfer_syntaxes[0]) for each in some.proposals}
+        if known == destination and wanted <= has and association.is_quiet():
+            return association
+        association.release()
+    return None
 
 
 def ending_of(error: UpperLayerError) -> Ending:

@@ -1,4 +1,7 @@
-"""One line per destination: its turn in a process of its own, independent of all other lines."""
+"""One line per destination: its turns in a process of its own, independent of all other lines.
+
+The process of a turn that ended in order stays for a while, for the turns that follow.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from node.config import Destination, Forward
 from node.forward import settling, turn
 from node.forward.backoff import horizon
-from node.forward.batch import Answer
+from node.forward.batch import Answer, Batch
 from node.forward.child import Parcel
 from node.forward.order import Order
 from node.forward.sending import Sending
@@ -24,6 +27,8 @@ from node.outbox.deliveries import Delivery
 from node.outbox.layout import Outbox
 
 PROGRESS_SECONDS = 1.0
+#: How long a process without work is kept.
+IDLE_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -35,6 +40,32 @@ class Line:
     turn: Turn | None = None
     sending: Sending | None = None
     order: Order = field(default_factory=Order)
+    #: The process that waits for the next turn, and since when, on the monotonic clock.
+    idle: Sending | None = None
+    idle_since: float = 0.0
+
+    def start(self, context: ForkServerContext, batch: Batch, monotonic: float) -> None:
+        """Give a batch to the process that waits for one, or to a new one."""
+        self.sending, self.idle = self.idle, None
+        if self.sending:
+            self.sending.give(batch, monotonic)
+        else:
+            self.sending = Sending.start(context, batch, monotonic)
+
+    def rest(self, monotonic: float) -> None:
+        """Keep the process of a turn that is over, or see it end before anything else is sent."""
+        sending, self.turn, self.sending = self.sending, None, None
+        if sending and sending.stays:
+            self.idle, self.idle_since = sending, monotonic
+        elif sending:
+            sending.close()
+
+    def dismiss(self) -> None:
+        """End the process that waits for a turn."""
+        if self.idle:
+            self.idle.close()
+            self.idle = None
+
     #: When its progress was last logged, on the monotonic clock.
     told_at: float = 0.0
 
@@ -59,6 +90,9 @@ class Lines:
         """Take what children have said, and end the turns that are over."""
         for line in self._busy():
             self._advance(line, now, monotonic)
+        for line in self.lines.values():
+            if line.idle and (line.idle.is_gone() or monotonic - line.idle_since > IDLE_SECONDS):
+                line.dismiss()
 
     def start_due(self, key: Ed25519PublicKey, now: float, monotonic: float) -> None:
         """Start a turn on each line that is idle and has something due."""
@@ -75,11 +109,13 @@ class Lines:
         return not asked
 
     def kill_all(self, now: float, monotonic: float) -> None:
-        """End all turns now."""
+        """End all turns now, and all processes."""
         for line in self._busy():
             if line.sending:
                 line.sending.kill()
         self.advance(now, monotonic)
+        for line in self.lines.values():
+            line.dismiss()
 
     def _busy(self) -> list[Line]:
         return [line for line in self.lines.values() if line.sending]
@@ -108,7 +144,7 @@ class Lines:
                 self.timing.timeout_seconds,
             )  # fmt: skip
         if line.turn:
-            line.sending = Sending.start(self.context, line.turn.batch, monotonic)
+            line.start(self.context, line.turn.batch, monotonic)
 
     def _advance(self, line: Line, now: float, monotonic: float) -> None:
         sending, current = line.sending, line.turn
@@ -121,30 +157,23 @@ class Lines:
             assert isinstance(parcel, Parcel)  # noqa: S101 -- what a batch's child says
             current.note_begun(parcel.begun)
             answers += parcel.answers
-        if answers:
-            with self.engine.begin() as connection:
-                turn.record(connection, current, answers)
-                done = settling.settle_answered(connection, current, now)
-            for delivery in done:
-                self.delivered(delivery, now)
-            if monotonic - line.told_at > PROGRESS_SECONDS:
-                line.told_at = monotonic
-                log.info(
-                    "delivery_progress", destination=line.destination.name, done=current.stored,
-                    total=len(current.places),
-                )  # fmt: skip
-        if sending.ending is not None:
-            self._end(line, sending, current, now)
-
-    def _end(self, line: Line, sending: Sending, current: Turn, now: float) -> None:
-        in_order = sending.close()
         ending = sending.ending
-        assert ending is not None  # noqa: S101 -- the caller saw it
+        if ending is not None:
+            line.rest(monotonic)
+        elif not answers:
+            return
         with self.engine.begin() as connection:
-            if ending.is_ours or not in_order:
-                turn.suspect(current)
-            if in_order:
-                turn.take_back(connection, current)
-            verdict = settling.settle_destination(connection, current, ending, self.timing, now)
-            settling.settle_rest(connection, current, verdict, self.timing, now)
-        line.turn = line.sending = None
+            turn.record(connection, current, answers)
+            done = settling.settle_answered(connection, current, now)
+            if ending is not None:
+                settling.settle_end(
+                    connection, current, ending, self.timing, now, in_order=sending.in_order
+                )
+        for delivery in done:
+            self.delivered(delivery, now)
+        if ending is None and monotonic - line.told_at > PROGRESS_SECONDS:
+            line.told_at = monotonic
+            log.info(
+                "delivery_progress", destination=line.destination.name, done=current.stored,
+                total=len(current.places),
+            )  # fmt: skip

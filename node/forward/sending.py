@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import socket
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from node.forward.batch import Batch, Ending, Reaction
-from node.forward.child import Stop, run
+from node.forward.child import Over, Stop, run
 from node.forward.commitment import Question
 
 #: A child that says nothing for so long, and so many times the destination's timeout, is killed:
@@ -44,25 +47,44 @@ def make_context() -> ForkServerContext:
 
 @dataclass(slots=True)
 class Sending:
-    """One piece of work on its way, in a process of its own."""
+    """A process that sends, and the piece of work that it has or had last."""
 
     process: ForkServerProcess
     pipe: Connection
-    heard_at: float
-    patience_seconds: float
+    heard_at: float = 0.0
+    patience_seconds: float = 0.0
     ending: Ending | None = None
+    #: True once its last word was heard: then what it told is all that left.
+    in_order: bool = False
+    #: True once it has said that it takes another piece of work.
+    stays: bool = False
     stop_asked: bool = False
 
     @classmethod
     def start(cls, context: ForkServerContext, work: Batch | Question, monotonic: float) -> Sending:
-        """Start the process."""
+        """Start a process, and give it something to do."""
         ours, theirs = context.Pipe()
-        process = context.Process(target=run, args=(theirs, work), name="deid-send")
+        _bound_sends(ours)
+        process = context.Process(
+            target=run, args=(theirs, work.destination.name), name="deid-send"
+        )
         with _no_main_module():
             process.start()
         theirs.close()
-        patience = PATIENCE_SECONDS + PATIENCE_TIMEOUTS * work.timeout_seconds
-        return cls(process, ours, monotonic, patience)
+        sending = cls(process, ours)
+        sending.give(work, monotonic)
+        return sending
+
+    def give(self, work: Batch | Question, monotonic: float) -> None:
+        """Give the process something to do."""
+        self.heard_at = monotonic
+        self.patience_seconds = PATIENCE_SECONDS + PATIENCE_TIMEOUTS * work.timeout_seconds
+        self.ending, self.in_order, self.stays, self.stop_asked = None, False, False, False
+        try:
+            self.pipe.send(work)
+        except OSError:
+            self.process.kill()
+            self.ending = DIED
 
     def listen(self, monotonic: float) -> list[Any]:
         """Take what the child has said; after its last word `ending` is set."""
@@ -71,10 +93,10 @@ class Sending:
             while self.ending is None and self.pipe.poll():
                 message = self.pipe.recv()
                 self.heard_at = monotonic
-                if isinstance(message, Ending):
-                    self.ending = message
-                else:
-                    messages.append(message)
+                if isinstance(message, Over):
+                    self.ending, self.in_order, self.stays = message.ending, True, message.stays
+                    message = message.rest
+                messages.append(message)
             return messages
         self.ending = self.ending or DIED
         return messages
@@ -82,6 +104,10 @@ class Sending:
     def is_overdue(self, monotonic: float) -> bool:
         """Tell whether the child must be given up."""
         return monotonic - self.heard_at > self.patience_seconds
+
+    def is_gone(self) -> bool:
+        """Tell whether a child that has nothing to do, and so nothing to say, has ended."""
+        return self.pipe.poll()
 
     def ask_to_stop(self) -> None:
         """Let it finish the instances that are on their way, and no more."""
@@ -95,16 +121,20 @@ class Sending:
         self.process.kill()
         self.ending = self.ending or KILLED
 
-    def close(self) -> bool:
-        """Collect the process; tell whether it ended in order, so that its word is the truth."""
+    def close(self) -> None:
+        """End the process, which has nothing to do, and collect it."""
+        self.pipe.close()
         self.process.join(timeout=5)
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
-        in_order = self.process.exitcode == 0
-        self.pipe.close()
         self.process.close()
-        return in_order
+
+
+def _bound_sends(pipe: Connection) -> None:
+    """Let no child that has stopped reading hold us, and with us all other destinations."""
+    with socket.socket(fileno=os.dup(pipe.fileno())) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 10, 0))
 
 
 @contextmanager

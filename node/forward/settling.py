@@ -12,7 +12,7 @@ import structlog
 from node.config import Destination, DicomDestination, Forward
 from node.forward.backoff import next_delay
 from node.forward.batch import Ending, Reaction
-from node.forward.turn import Turn, refuse, summary
+from node.forward.turn import Turn, refuse, summary, suspect, take_back
 from node.outbox import deliveries, instances, ledger
 from node.outbox.deliveries import Delivery
 from node.outbox.receipts import Receipt, write_receipt
@@ -55,7 +55,28 @@ def settle_complete(connection: sa.Connection, delivery: Delivery, now: float) -
     return deliveries.delivery_by_id(connection, delivery.id)
 
 
-def settle_rest(
+def settle_end(
+    connection: sa.Connection,
+    turn: Turn,
+    ending: Ending,
+    timing: Forward,
+    now: float,
+    *,
+    in_order: bool,
+) -> None:
+    """Settle a turn that is over: its destination, and what is not done.
+
+    `in_order`: the sender said so itself, and what it did not begin never left.
+    """
+    if ending.is_ours or not in_order:
+        suspect(turn)
+    if in_order:
+        take_back(connection, turn)
+    verdict = _settle_destination(connection, turn, ending, timing, now)
+    _settle_rest(connection, turn, verdict, timing, now)
+
+
+def _settle_rest(
     connection: sa.Connection, turn: Turn, verdict: Verdict, timing: Forward, now: float
 ) -> None:
     """Put what the turn left undone where it waits for its next time."""
@@ -85,7 +106,7 @@ def settle_rest(
         )  # fmt: skip
 
 
-def settle_destination(
+def _settle_destination(
     connection: sa.Connection, turn: Turn, ending: Ending, timing: Forward, now: float
 ) -> Verdict:
     """Write what a turn says of its destination; progress in the turn ends an earlier back-off."""

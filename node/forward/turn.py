@@ -113,7 +113,7 @@ def take_turn(
         )  # fmt: skip
     if not items:
         return None
-    turn = Turn(Batch(destination, tuple(items), timeout_seconds), tuple(places))
+    turn = Turn(Batch(destination, tuple(items), timeout_seconds, keep_open=True), tuple(places))
     for number, place in enumerate(places):
         turn.unanswered.setdefault(place.delivery, set()).add(number)
     return turn

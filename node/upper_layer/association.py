@@ -154,6 +154,10 @@ class Association:
         else:
             self._end(_ABORT_SECONDS)
 
+    def is_quiet(self) -> bool:
+        """Tell whether the association goes on and the peer has said nothing since its answer."""
+        return not self.ended and not self._incoming.is_inside_pdu and self._wire.is_quiet()
+
     def interrupt(self) -> None:
         """From another thread: end when the message in hand is answered; at once if none is."""
         self.interrupted = True

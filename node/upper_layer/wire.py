@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import select
 import socket
 import ssl
 import time
@@ -99,6 +100,16 @@ class Wire:
                 first += 1
             if sent:
                 pieces[first] = memoryview(pieces[first])[sent:]
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing was received that was not looked at, not even an end."""
+        if self.start != self._end or (
+            isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
+        ):
+            return False
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN | select.POLLRDHUP)
+        return not waiting.poll(0)
 
     def interrupt(self) -> None:
         """From another thread: let a waiting receive end; what is sent still goes out."""

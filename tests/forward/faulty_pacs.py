@@ -51,6 +51,8 @@ class FaultyPacs:
     associations: int = 0
     open_now: int = 0
     most_open: int = 0
+    #: How many associations were released in order.
+    released: int = 0
     faulted: int = 0
     calling: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -63,6 +63,8 @@ class Peer:
         while True:
             kind, body = self.read_pdu()
             if kind == A_RELEASE_RQ:
+                with self.pacs.lock:
+                    self.pacs.released += 1
                 self.send_pdu(A_RELEASE_RP, bytes(4))
                 return
             if kind == A_ABORT:

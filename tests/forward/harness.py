@@ -147,13 +147,18 @@ def tick_for(forwarder: Forwarder, seconds: float) -> None:
     tick_until(forwarder, lambda: time.monotonic() > deadline, seconds + 5)
 
 
+def is_idle(forwarder: Forwarder) -> bool:
+    """Tell whether nothing is under way to any destination."""
+    return not any(line.sending for line in forwarder.lines.lines.values())
+
+
 def pass_time(forwarder: Forwarder, now: float, seconds: float, step: float) -> float:
     """Let the wall clock run by steps; each step ends when no child is under way."""
     forwarder_module.TICK_SECONDS = 0.001
     until = now + seconds
     while now < until:
         forwarder.tick(now, now)
-        while any(line.sending for line in forwarder.lines.lines.values()):
+        while not is_idle(forwarder):
             wait(forwarder.lines.pipes(), 0.05)
             forwarder.lines.advance(now, now)
         now += step

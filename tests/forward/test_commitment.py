@@ -63,7 +63,7 @@ def test_without_a_result_there_is_no_receipt(tmp_path: Path) -> None:
     """It is asked again, each time under a new Transaction UID, and more and more rarely."""
     with running(FaultyPacs()) as pacs:
         committing = Committing(Way.NEVER)
-        world = _world(tmp_path, pacs, committing, timeout_seconds=0.1)
+        world = _world(tmp_path, pacs, committing, timeout_seconds=0.5)
         world.release()
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: len(committing.transactions) >= 2)
@@ -76,7 +76,7 @@ def test_a_late_result_for_an_earlier_question_counts(tmp_path: Path) -> None:
     """A PACS that reports hours later is understood, also after it was asked again."""
     with running(FaultyPacs()) as pacs:
         committing = Committing(Way.NEVER)
-        world = _world(tmp_path, pacs, committing, timeout_seconds=0.1)
+        world = _world(tmp_path, pacs, committing, timeout_seconds=0.5)
         world.release()
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: len(committing.transactions) >= 2)
@@ -191,7 +191,7 @@ def test_a_result_for_a_withdrawn_study_changes_nothing(tmp_path: Path) -> None:
     """What a person took back is not brought back by a late report."""
     with running(FaultyPacs()) as pacs:
         committing = Committing(Way.NEVER)
-        world = _world(tmp_path, pacs, committing, timeout_seconds=0.1)
+        world = _world(tmp_path, pacs, committing, timeout_seconds=0.5)
         made = world.release()
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: bool(committing.transactions))
@@ -240,7 +240,7 @@ def test_asking_outlasts_a_restart(tmp_path: Path) -> None:
     """What was delivered and not yet committed is asked for by the next run."""
     with running(FaultyPacs()) as pacs:
         committing = Committing(Way.NEVER)
-        world = _world(tmp_path, pacs, committing, timeout_seconds=0.1)
+        world = _world(tmp_path, pacs, committing, timeout_seconds=0.5)
         world.release()
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: bool(committing.transactions))

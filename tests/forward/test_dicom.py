@@ -14,6 +14,7 @@ from tests.forward.faulty_pacs import FaultyPacs, running
 from tests.forward.harness import (
     World,
     dicom_destination,
+    is_idle,
     make_world,
     tick_for,
     tick_until,
@@ -96,7 +97,7 @@ def test_a_pacs_that_takes_one_association_gets_all_over_it(tmp_path: Path) -> N
         world = make_world(tmp_path, [dicom_destination(pacs.port, associations=3)])
         world.release(instances=6)
         with world.forwarding() as forwarder:
-            tick_until(forwarder, lambda: _settled(world, S.DELIVERED))
+            tick_until(forwarder, lambda: _settled(world, S.DELIVERED) and is_idle(forwarder))
     assert {len(copies) for copies in pacs.held.values()} == {1}
     assert world.overview()[0]["deferred_until"] is None
 
@@ -104,8 +105,8 @@ def test_a_pacs_that_takes_one_association_gets_all_over_it(tmp_path: Path) -> N
 def test_a_slow_pacs_gets_there(tmp_path: Path) -> None:
     """One kilobyte a second is slow, not dead."""
     with running(FaultyPacs(bytes_per_second=1024)) as pacs:
-        world = make_world(tmp_path, [dicom_destination(pacs.port)], timeout_seconds=3)
-        world.release(instances=1)
+        world = make_world(tmp_path, [dicom_destination(pacs.port)], timeout_seconds=10)
+        world.release(instances=1, rows=40)  # five seconds
         with world.forwarding() as forwarder:
             tick_until(forwarder, lambda: _settled(world, S.DELIVERED))
     assert pacs.associations == 1
@@ -150,9 +151,9 @@ def test_destinations_are_independent(tmp_path: Path) -> None:
                 dicom_destination(silent.port, "silent"),
                 dicom_destination(sound.port, "sound"),
             ],
-            timeout_seconds=5,
+            timeout_seconds=600,
         )
         world.release(instances=3)
         with world.forwarding() as forwarder:
-            tick_until(forwarder, lambda: bool(world.receipts()), seconds=4)
+            tick_until(forwarder, lambda: bool(world.receipts()))
     assert world.receipts()[0]["destination"] == "sound"

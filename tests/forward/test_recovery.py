@@ -42,7 +42,7 @@ def _child(forwarder: Forwarder) -> int:
 
 def test_a_killed_sender_resumes_at_the_instance(tmp_path: Path) -> None:
     """What was answered is not sent again; what was on its way may be, under the same UID."""
-    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+    with running(FaultyPacs(bytes_per_second=6_000)) as pacs:
         world = make_world(tmp_path, [dicom_destination(pacs.port)])
         world.release(instances=30)
         with world.forwarding() as forwarder:
@@ -58,7 +58,7 @@ def test_a_killed_sender_resumes_at_the_instance(tmp_path: Path) -> None:
 
 def test_a_sender_that_hangs_is_killed(tmp_path: Path) -> None:
     """Whatever holds it, its destination is served again after the wall clock's deadline."""
-    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+    with running(FaultyPacs(bytes_per_second=6_000)) as pacs:
         world = make_world(tmp_path, [dicom_destination(pacs.port)])
         world.release(instances=10)
         with world.forwarding() as forwarder:
@@ -76,7 +76,7 @@ def test_a_sender_that_hangs_is_killed(tmp_path: Path) -> None:
 
 def test_a_killed_role_resumes_at_the_instance(tmp_path: Path) -> None:
     """A ledger left in SENDING is taken up: its open instances are sent, the others not."""
-    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+    with running(FaultyPacs(bytes_per_second=6_000)) as pacs:
         world = make_world(tmp_path, [dicom_destination(pacs.port)])
         world.release(instances=30)
         with world.forwarding() as forwarder:
@@ -94,7 +94,7 @@ def test_a_killed_role_resumes_at_the_instance(tmp_path: Path) -> None:
 
 def test_a_stopped_sender_finishes_what_is_on_its_way(tmp_path: Path) -> None:
     """A drain sends nothing twice: each instance begun gets its answer first."""
-    with running(FaultyPacs(bytes_per_second=30_000)) as pacs:
+    with running(FaultyPacs(bytes_per_second=6_000)) as pacs:
         world = make_world(tmp_path, [dicom_destination(pacs.port, associations=2)])
         world.release(instances=40)
         with world.forwarding() as forwarder:

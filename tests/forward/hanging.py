@@ -1,0 +1,28 @@
+"""A destination type that leaves a thread behind; whoever unpickles its destination has it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.forward.batch import Batch, Ending, Report
+from node.forward.senders import SENDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """A destination of this type."""
+
+    name: str = "research"
+    type: str = "hanging"
+
+
+def send(_batch: Batch, _report: Report, _stopped: Callable[[], bool]) -> Ending:
+    """Leave a thread that would go on for an hour."""
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+    return Ending()
+
+
+SENDERS["hanging"] = send
