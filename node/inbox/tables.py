@@ -133,7 +133,7 @@ instance = Table(
     Column("issuer_of_patient_id", Text),  # PHI
     _text("accession_digest"),
     Column("accession_number", Text),  # PHI
-    #: SHA-256 of the dataset's bytes as received, where it has been computed.
+    #: Of the dataset's bytes as received (`dataset_digest`), where it has been computed.
     _text("source_digest"),
     _text("output_sop_instance_uid"),
     _text("output_sha256"),

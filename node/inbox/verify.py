@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from node.inbox.dataset_digest import dataset_digest
 from node.inbox.header import Unreadable
 from node.inbox.layout import Inbox
-from node.inbox.originals import dataset_digest, original
+from node.inbox.originals import original
 from node.inbox.states import InstanceState
 from node.inbox.tables import COUNTS, decision, instance, study, total
 
@@ -118,8 +119,8 @@ def _check_rows(inbox: Inbox, conn: Connection, deep: bool) -> Iterator[Problem]
 
 def _is_same(path: Path, digest: str) -> bool:
     try:
-        return dataset_digest(path) == digest
-    except (OSError, Unreadable):
+        return dataset_digest(path, like=digest) == digest
+    except (OSError, Unreadable, ValueError):
         return False
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from node.inbox.dataset_digest import dataset_digest
 from node.inbox.header import Unreadable
-from node.inbox.originals import dataset_digest, original
+from node.inbox.originals import original
 from node.inbox.states import InstanceState
 from node.inbox.tables import generation, instance
 from node.process.receipts import redelivery_asked_at
@@ -67,7 +68,7 @@ class Twins:
     def _compare(self, row: dict[str, Any], path: Path, twins: list[Any]) -> None:
         row["source_digest"] = dataset_digest(path)
         for twin in reversed(twins):
-            if self._digest_of(twin) != row["source_digest"]:
+            if not self._is_same(row, path, twin):
                 continue
             if wanted := self._why_wanted_again(twin):
                 row["reason"] = wanted
@@ -88,11 +89,17 @@ class Twins:
             self._redeliveries[twin["study"]] = asked
         return "sent again after its redelivery was asked for" if asked > twin["arrived_at"] else ""
 
-    def _digest_of(self, twin: Any) -> str:
-        if twin["source_digest"]:
-            return str(twin["source_digest"])
-        path = self._paths.get(twin["id"]) or original(self._place.inbox, twin["study"], twin["id"])
+    def _is_same(self, row: dict[str, Any], path: Path, twin: Any) -> bool:
+        """Tell whether the datasets are; where nobody can say, it is a conflict for a person."""
+        known = str(twin["source_digest"])
         try:
-            return dataset_digest(path)
-        except (OSError, Unreadable):
-            return ""  # nobody can say that it is the same: a conflict, which a person decides
+            if not known:
+                known = dataset_digest(self._path_of(twin))
+            # What differs may only have been made in another way.
+            return known == row["source_digest"] or known == dataset_digest(path, like=known)
+        except (OSError, Unreadable, ValueError):
+            return False
+
+    def _path_of(self, twin: Any) -> Path:
+        known = self._paths.get(twin["id"])
+        return known or original(self._place.inbox, twin["study"], twin["id"])

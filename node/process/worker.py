@@ -19,7 +19,7 @@ from node import disk, observe
 from node.deid import Held as EngineHeld
 from node.deid import NotAccepted, deidentify
 from node.deid import Quarantined as EngineQuarantined
-from node.inbox.originals import dataset_digest
+from node.inbox.dataset_digest import dataset_digest
 from node.pixels.transcode import CannotTranscode
 from node.pixels.variants import (
     MadeVariant,
@@ -124,7 +124,7 @@ def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> O
     findings = (*verdict.findings, *_of_variants(made, proofs, verdict.findings))
     return Ready(
         file.instance,
-        dataset_digest(file.source),
+        verdict.source_digest or dataset_digest(file.source),
         deidentified,
         replace(verdict, findings=findings),
         variants,

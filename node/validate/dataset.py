@@ -8,50 +8,32 @@ wants it is noted in `oddities`. A public attribute that came as UN gets its VR 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
-from struct import Struct
 
 from pydicom.datadict import dictionary_VR
 
-from node.validate.elements import BULK, PIXEL_DATA, VRS, Buffer, Element, Item, Unreadable
+from node.validate.bulk import read_bulk, read_fragments
+from node.validate.coding import HEADER, IMPLICIT, ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Coding
+from node.validate.elements import BULK, PIXEL_DATA, VRS, Element, Item, Unreadable
+from node.validate.file import Buffer
 
-UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 MAX_DEPTH = 64
 _CREATORS = range(0x10, 0x100)
-_HEADER = 8  # bytes of an element's or item's header, the long form's length apart
 _ITEM_TAG = b"\xfe\xff\x00\xe0"
+_MAYBE_ITEMS = frozenset({"SQ", "UN"})
 _DELIMITER_GROUP = 0xFFFE
 _REMEMBERED = 1 << 14
 _new = tuple.__new__  # a NamedTuple's own costs double, and there is one for each element
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How elements are coded: PS3.5 A.1 to A.3."""
-
-    explicit: bool
-    short: Struct  # group, element, VR, length of two bytes
-    implicit: Struct  # group, element, length of four bytes
-    long: Struct  # a length of four bytes
-    #: Headers met before of elements that are neither nested nor bulk: tag, VR and length.
-    plain: dict[bytes, tuple[int, str, int]] = field(default_factory=dict)
-
-
-def _coding(order: str, *, explicit: bool) -> Coding:
-    return Coding(explicit, Struct(f"{order}HH2sH"), Struct(f"{order}HHL"), Struct(f"{order}L"))
-
-
-EXPLICIT, IMPLICIT = _coding("<", explicit=True), _coding("<", explicit=False)
-BIG_ENDIAN = _coding(">", explicit=True)
-
-
 def read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per element costs double
-    data: Buffer, pos: int, end: int, coding: Coding, depth: int, oddities: list[str],
-    delimited: bool = False,
+    data: bytes, pos: int, end: int, coding: Coding, depth: int, oddities: list[str],
+    delimited: bool = False, whole: Buffer = b"",
 ) -> tuple[Item, int]:  # fmt: skip
-    """Read elements up to `end`, or to the item's delimiter; give them and where they end."""
+    """Read elements up to `end`, or to the item's delimiter; give them and where they end.
+
+    The pixel data of a data set may go beyond `end`, in `whole`, of which `data` is the beginning.
+    """
     if depth > MAX_DEPTH:
         raise Unreadable(f"sequences lie deeper than {MAX_DEPTH} levels")
     item = Item()
@@ -69,7 +51,7 @@ def read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per eleme
                 by_tag[tag] = _new(Element, (tag, vr, data[start:pos], start, length, None, None))
                 last = tag
                 continue
-        if end - pos < _HEADER:
+        if end - pos < HEADER:
             if not depth and not any(data[pos:end]):
                 return item, pos
             raise Unreadable(f"half an element at offset {pos}")
@@ -98,9 +80,14 @@ def read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per eleme
             (length,) = unpack_long.unpack_from(data, pos + 4)
             start = pos + 8
             vr = _implicit_vr(tag)
-        if length != UNDEFINED and start + length > end:
+        is_bulk = not depth and tag in BULK and vr not in _MAYBE_ITEMS
+        limit = max(end, len(whole)) if is_bulk else end
+        if length != UNDEFINED and start + length > limit:
             raise Unreadable(f"a value goes past its end at offset {pos}")
-        if (
+        if is_bulk:
+            element = read_bulk(whole or data, start, length, limit, tag, vr, coding, oddities)
+            pos = start + element.length
+        elif (
             vr == "SQ"
             or length == UNDEFINED
             or (vr == "UN" and (explicit or data[start : start + 4] == _ITEM_TAG))
@@ -109,9 +96,8 @@ def read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per eleme
             pos = element.start + element.length
         else:
             pos = start + length
-            value = b"" if tag in BULK and not depth else data[start:pos]
-            element = Element(tag, vr, value, start, length)
-            if start - _HEADER == begin and not length & 1 and tag not in BULK and vr != "UN":
+            element = Element(tag, vr, data[start:pos], start, length)
+            if start - HEADER == begin and not length & 1 and tag not in BULK and vr != "UN":
                 _remember(plain, data[begin:start], tag, vr, length)
         if length & 1 and length != UNDEFINED:
             oddities.append(f"odd length at offset {start}")
@@ -141,12 +127,12 @@ def _add_out_of_order(item: Item, element: Element) -> None:
 
 
 def _read_nested(
-    data: Buffer, start: int, length: int, end: int, tag: int, vr: str, coding: Coding,
+    data: bytes, start: int, length: int, end: int, tag: int, vr: str, coding: Coding,
     depth: int, oddities: list[str],
 ) -> Element:  # fmt: skip
     """Read a sequence, encapsulated pixel data, or a UN that may be a sequence (PS3.5 6.2.2)."""
     if tag == PIXEL_DATA and length == UNDEFINED:
-        fragments, pos = _read_fragments(data, start, end, coding, oddities)
+        fragments, pos = read_fragments(data, start, end, coding, oddities)
         return Element(tag, vr, b"", start, pos - start, None, fragments)
     if vr == "SQ" or (vr == "UN" and length == UNDEFINED):
         inner = coding if vr == "SQ" else IMPLICIT
@@ -166,19 +152,19 @@ def _read_nested(
     return Element(tag, known if known != "SQ" else vr, data[start : start + length], start, length)
 
 
-def _looks_like_items(data: Buffer, start: int, length: int) -> bool:
-    return length >= _HEADER and data[start : start + 4] == _ITEM_TAG
+def _looks_like_items(data: bytes, start: int, length: int) -> bool:
+    return length >= HEADER and data[start : start + 4] == _ITEM_TAG
 
 
 def _read_items(
-    data: Buffer, pos: int, length: int, end: int, coding: Coding, depth: int, oddities: list[str]
+    data: bytes, pos: int, length: int, end: int, coding: Coding, depth: int, oddities: list[str]
 ) -> tuple[tuple[Item, ...], int]:
     """Read the items of a sequence of defined or undefined length; give them and its end."""
     items: list[Item] = []
     undefined = length == UNDEFINED
     stop = end if undefined else pos + length
     while undefined or pos < stop:
-        if stop - pos < _HEADER:
+        if stop - pos < HEADER:
             raise Unreadable(f"a sequence is not ended at offset {pos}")
         group, number, item_length = coding.implicit.unpack_from(data, pos)
         tag = group << 16 | number
@@ -196,28 +182,6 @@ def _read_items(
         item, pos = read_elements(data, pos, item_end, coding, depth + 1, oddities, delimited)
         items.append(item)
     return tuple(items), pos
-
-
-def _read_fragments(
-    data: Buffer, pos: int, end: int, coding: Coding, oddities: list[str]
-) -> tuple[tuple[tuple[int, int], ...], int]:
-    """Find the Basic Offset Table and the fragments (PS3.5 A.4); give them and their end."""
-    fragments: list[tuple[int, int]] = []
-    while end - pos >= _HEADER:
-        group, number, length = coding.implicit.unpack_from(data, pos)
-        tag = group << 16 | number
-        pos += 8
-        if tag == SEQUENCE_END:
-            if length:
-                oddities.append(f"a delimiter with a length at offset {pos - 8}")
-            return tuple(fragments), pos
-        if tag != ITEM or length > end - pos:
-            raise Unreadable(f"a damaged fragment at offset {pos - 8}")
-        if length & 1:
-            oddities.append(f"a fragment of odd length at offset {pos}")
-        fragments.append((pos, length))
-        pos += length
-    raise Unreadable("the fragments are not ended")
 
 
 @cache

@@ -1,75 +1,75 @@
-"""The finished file's digest, in one pass in which its native pixel data is compared too.
+"""The digests of output and original, in one pass in which native pixel data is compared too.
 
-The bytes are read window by window, each hashed and compared while it lies in the cache: a mapping
-would cost a fault for every few pages.
+The bytes are read window by window, each hashed and compared while it lies in the cache.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import mmap
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from node.validate.elements import Buffer
-from node.validate.native import Bytes, NativePixels
+from node.inbox.dataset_digest import DatasetDigest
+from node.validate.file import Buffer, Bytes, File
+from node.validate.native import NativePixels
 
 _WINDOW = 1 << 17  # bytes: whole samples of any width, and two windows stay in the cache
 
 
-def digest(output: Path, source: Path, pixels: NativePixels | None = None) -> str:
-    """Give the SHA-256 (hex) of the whole output; `pixels` sees the pixel data go by."""
-    sha256 = hashlib.sha256()
-    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (output, source)]
-    try:
-        whole = _Windows(fds[0])
-        at = 0
-        if pixels is not None:
-            now = _Windows(fds[0], pixels.output.data, pixels.after.start)
-            was = _Windows(fds[1], pixels.source.data, pixels.before.start)
-            if now.is_file:
-                at = pixels.after.start
-                _update(sha256, whole, 0, at)
-            for begin, size in _pieces(0, pixels.length):
-                window = now.read(begin, size)
-                if now.is_file:
-                    sha256.update(window.data)
-                    at += size
-                pixels.see(window, was.read(begin, size))
-        _update(sha256, whole, at, os.fstat(fds[0]).st_size)
-    finally:
-        for fd in fds:
-            os.close(fd)
-    return sha256.hexdigest()
+def digests(
+    output: File, source: File, begin: int | None, pixels: NativePixels | None
+) -> tuple[str, str]:
+    """Give the SHA-256 (hex) of the output, and the digest of the original's data set.
+
+    Parameters
+    ----------
+    begin
+        Where the original's data set begins in its file; None: unknown, and so is its digest.
+    pixels
+        Sees the pixel data of both go by.
+    """
+    sha256, dataset = hashlib.sha256(), DatasetDigest()
+    after, before = _Stream(output, sha256.update), _Stream(source, dataset.update, begin or 0)
+    if pixels is not None:
+        now = after.windows(pixels.output.data, pixels.after.start, pixels.length)
+        was = before.windows(pixels.source.data, pixels.before.start, pixels.length)
+        for pair in zip(now, was, strict=True):
+            pixels.see(*pair)
+    after.pass_by(output.size)
+    if begin is None:
+        return sha256.hexdigest(), ""
+    before.pass_by(source.size)
+    return sha256.hexdigest(), dataset.text()
 
 
-class _Windows:
-    """Bytes from an offset on: those of a file, or of a data set that was inflated from it."""
+class _Stream:
+    """A file that is read on and on from an offset, each byte hashed as it goes by."""
 
-    def __init__(self, fd: int, data: Buffer | None = None, start: int = 0) -> None:
-        self._fd, self._data, self._start = fd, data, start
-        self.is_file = data is None or isinstance(data, mmap.mmap)
+    def __init__(self, file: File, see: Callable[[memoryview], object], at: int = 0) -> None:
+        self._file, self._see, self._at = file, see, at
         self._buffer = np.empty(_WINDOW, np.uint8)
 
-    def read(self, at: int, size: int) -> Bytes:
-        """Give so many bytes; the next call may overwrite them."""
-        at += self._start
-        if not self.is_file:
-            return np.frombuffer(self._data or b"", np.uint8, size, at)
+    def windows(self, data: Buffer, start: int, length: int) -> Iterator[Bytes]:
+        """Give so many bytes window by window: the file's, or what was inflated from it."""
+        if data is self._file:
+            self.pass_by(start)
+        for begin in range(start, start + length, _WINDOW):
+            size = min(_WINDOW, start + length - begin)
+            if data is self._file:
+                yield self._next(size)
+            else:
+                yield np.frombuffer(data, np.uint8, size, begin)  # type: ignore[arg-type]
+
+    def pass_by(self, end: int) -> None:
+        """Have all bytes go by up to an offset."""
+        while self._at < end:
+            self._next(min(_WINDOW, end - self._at))
+
+    def _next(self, size: int) -> Bytes:
+        """Give the bytes that follow; the next call overwrites them."""
         window = self._buffer[:size]
-        if os.preadv(self._fd, [window.data], at) != size:
-            raise OSError(errno.EIO, "a file changed while it was read")
+        self._file.read_into(window, self._at)
+        self._see(window.data)
+        self._at += size
         return window
-
-
-def _update(sha256: hashlib._Hash, whole: _Windows, begin: int, end: int) -> None:
-    for at, size in _pieces(begin, end):
-        sha256.update(whole.read(at, size).data)
-
-
-def _pieces(begin: int, end: int) -> Iterator[tuple[int, int]]:
-    return ((at, min(_WINDOW, end - at)) for at in range(begin, end, _WINDOW))

@@ -5,13 +5,10 @@ Values are as they lie in the file. Pixel data is no value: the element says whe
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
-
-Buffer = bytes | mmap.mmap
 
 PIXEL_DATA = 0x7FE00010
 #: Pixel Data and its two float forms: left in the file where they are the image's own.

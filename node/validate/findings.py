@@ -72,12 +72,15 @@ class Verdict:
     ----------
     sha256, bytes
         Of the whole output file, as it was read for this verdict.
+    source_digest
+        Of the original's data set (node/inbox/dataset_digest.py), read with it; empty: unreadable.
     """
 
     findings: tuple[Finding, ...]
     sha256: str
     bytes: int
     facts: InstanceFacts
+    source_digest: str = ""
 
     @property
     def holds(self) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 from node.profile.actions import Option
 from node.profile.recipe import Recipe
 from node.validate import charset, pseudonyms, raw, reader, special
-from node.validate.digest import digest
-from node.validate.elements import Buffer, Item, Unreadable
+from node.validate.digest import digests
+from node.validate.elements import Item, Unreadable
+from node.validate.file import File, opened
 from node.validate.findings import Finding, InstanceFacts, Severity, Verdict, gathered
 from node.validate.lawbook import keeps_private
 from node.validate.markers import check_markers
@@ -46,22 +47,26 @@ def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
     -------
     The verdict; what cannot be read is a finding, never a pass. Raises only OSError.
     """
-    before, after = reader.open_file(source), reader.open_file(output)
-    findings, facts, pixels = _prove(before, after, recipe, (source, output))
-    sha256 = digest(output, source, pixels)
-    if pixels is not None:
-        findings += pixels.findings()
-    return Verdict(gathered(findings), sha256, len(after), facts)
+    with opened(source) as before, opened(output) as after:
+        original: Parsed | Unreadable
+        try:
+            original = reader.parse(before)
+        except Unreadable as why:
+            original = why
+        findings, facts, pixels = _prove(original, after, recipe, (source, output))
+        begin = None if isinstance(original, Unreadable) else original.begin
+        sha256, source_digest = digests(after, before, begin, pixels)
+        if pixels is not None:
+            findings += pixels.findings()
+        return Verdict(gathered(findings), sha256, after.size, facts, source_digest)
 
 
 def _prove(
-    before: Buffer, after: Buffer, recipe: Recipe, paths: tuple[Path, Path]
+    original: Parsed | Unreadable, after: File, recipe: Recipe, paths: tuple[Path, Path]
 ) -> tuple[list[Finding], InstanceFacts, NativePixels | None]:
     """Judge everything but native pixel data, which is left to be seen while it is hashed."""
-    try:
-        original = reader.parse(before)
-    except Unreadable as why:
-        return [_unreadable("original", why)], InstanceFacts(), None
+    if isinstance(original, Unreadable):
+        return [_unreadable("original", original)], InstanceFacts(), None
     findings = check_pixel_risk(original, recipe.profile.pixels)
     try:
         result = reader.parse(after)

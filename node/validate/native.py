@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from node.validate.elements import Element, Item
+from node.validate.file import Bytes
 from node.validate.findings import Finding, Severity
 from node.validate.reader import Parsed
 
@@ -24,8 +25,6 @@ _FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
 _SWAPS = {"OF": 4, "OL": 4, "OD": 8}
 #: Bits Allocated of which the unused ones can be looked at.
 _WIDTHS = (8, 16, 32, 64)
-
-Bytes = npt.NDArray[np.uint8]
 
 
 def invalid(explanation: str, severity: Severity = Severity.INVALID) -> Finding:
@@ -56,7 +55,7 @@ def check_length(output: Parsed, after: Element) -> Iterator[Finding]:
     length = _expected_length(output, after.tag)
     if after.length != length + length % 2:
         yield invalid("Pixel data is not as long as the image.")
-    elif length % 2 and output.data[after.start + length] != 0:
+    elif length % 2 and output.data[after.start + length : after.start + length + 1] != b"\0":
         yield invalid("The padding byte of the pixel data is not zero.")
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from node.validate import charset, judge, words
-from node.validate.elements import BULK, PIXEL_DATA, Buffer, Element, Item
+from node.validate.elements import BULK, PIXEL_DATA, Element, Item
 from node.validate.findings import Finding, Severity
 from node.validate.judge import BINARY
 from node.validate.places import Origin, Place, Where, path
@@ -50,7 +50,7 @@ _DATE_DIGITS = 8
 
 def hits(output: Parsed, secrets: Secrets) -> list[bytes]:
     """Give the secrets that the header's bytes spell somewhere."""
-    squeezed = _header(output).translate(_LOWER, b"\0")
+    squeezed = b"".join(part for _, part in _header(output)).translate(_LOWER, b"\0")
     found = [needle for needle in _needles(secrets) if needle in squeezed]
     return found + _uid_hits(squeezed, secrets.uids)
 
@@ -80,13 +80,13 @@ def search_pixels(output: Parsed, secrets: Secrets) -> Iterator[Finding]:
             yield Finding("bytes", Severity.LEAK, path(None, PIXEL_DATA), explanation)
 
 
-def _header(output: Parsed) -> bytes:
-    """Give all bytes of the file but the pixel data's."""
+def _header(output: Parsed) -> list[tuple[int, bytes]]:
+    """Give all bytes of the file but the pixel data's: before and after, by offset."""
     bulk = [output.dataset.by_tag[tag] for tag in BULK if tag in output.dataset.by_tag]
     if not bulk:
-        return output.data[:]
+        return [(0, output.data[:])]
     start, end = bulk[0].start, bulk[0].start + bulk[0].length
-    return output.data[:start] + output.data[end:]
+    return [(0, output.data[:start]), (end, output.data[end:])]
 
 
 def _needles(secrets: Secrets) -> Iterator[bytes]:
@@ -115,9 +115,9 @@ def _judge_hit(
 ) -> Iterator[Finding]:
     pattern = re.compile(rb"\0*".join(re.escape(bytes([byte])) for byte in needle), re.IGNORECASE)
     first = elements[0][0].start if elements else 0
-    for match in pattern.finditer(output.data, first):
-        start, end = match.span()
-        if needle.isdigit() and not _stands_alone(output.data, start, end, needle):
+    for begin, match in _found(pattern, output, first):
+        start, end = begin + match.start(), begin + match.end()
+        if needle.isdigit() and not _stands_alone(match, needle):
             continue
         owner = next(
             ((element, where) for element, where in elements
@@ -136,9 +136,19 @@ def _judge_hit(
             yield from _judge_bytes(*owner, needle, judged, secrets)
 
 
-def _stands_alone(data: Buffer, start: int, end: int, needle: bytes) -> bool:
+def _found(
+    pattern: re.Pattern[bytes], output: Parsed, first: int
+) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Find a pattern in the header from an offset on; give also where each part of it begins."""
+    for begin, part in _header(output):
+        for match in pattern.finditer(part, max(0, first - begin)):
+            yield begin, match
+
+
+def _stands_alone(match: re.Match[bytes], needle: bytes) -> bool:
     """Tell whether digits are a number of their own; a date may be followed by its time."""
-    before, after = data[start - 1 : start], data[end : end + 1]
+    start, end = match.span()
+    before, after = match.string[start - 1 : start], match.string[end : end + 1]
     dated = len(needle) == _DATE_DIGITS
     return not (before.isdigit() and before != b"0") and (dated or not after.isdigit())
 

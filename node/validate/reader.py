@@ -8,27 +8,33 @@ does not know it refuses (`Unreadable`); what is readable but not as it should b
 
 from __future__ import annotations
 
-import mmap
-import os
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from node.validate.dataset import BIG_ENDIAN, EXPLICIT, IMPLICIT, read_elements
-from node.validate.elements import VRS, Buffer, Item, Unreadable
+from node.validate.coding import BIG_ENDIAN, EXPLICIT, IMPLICIT, Coding
+from node.validate.dataset import read_elements
+from node.validate.elements import VRS, Item, Unreadable
+from node.validate.file import Buffer, File, first
 
 MAX_INFLATED = 1 << 30  # bytes
 IMPLICIT_LE, EXPLICIT_LE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
 _SYNTAX_ROOT = "1.2.840.10008.1.2."
+#: Bytes of a file that are read to begin with, and how many times as many where it needs more.
+_FIRST, _MORE = 1 << 17, 8
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file, read to its last byte. Offsets count in `data` (inflated if it was deflated)."""
+    """A file, read to its last byte. Offsets count in `data` (inflated if it was deflated).
+
+    `begin` is where the data set begins in the file.
+    """
 
     data: Buffer
+    begin: int
     preamble: bytes
     meta: Item
     syntax: str
@@ -37,17 +43,8 @@ class Parsed:
     oddities: tuple[str, ...]
 
 
-def open_file(path: Path) -> Buffer:
-    """Map a file into memory. An empty file gives empty bytes."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if os.fstat(fd).st_size else b""
-    finally:
-        os.close(fd)
-
-
-def parse(data: Buffer) -> Parsed:
-    """Read a whole file.
+def parse(file: Buffer) -> Parsed:
+    """Read a whole file. Of its pixel data nothing is read but where they lie.
 
     Raises
     ------
@@ -55,24 +52,43 @@ def parse(data: Buffer) -> Parsed:
         With the place and the kind of the fault.
     """
     oddities: list[str] = []
-    preamble, meta, pos = _read_meta(data, oddities)
+    preamble, meta, begin = _read_meta(first(file, _FIRST), oddities)
     syntax = meta.value(0x00020010).rstrip(b"\0 ").decode("ascii", "replace")
     if not meta.by_tag:
-        syntax = _guess_syntax(data)
+        syntax = _guess_syntax(file[:6])
     if syntax != IMPLICIT_LE and not syntax.startswith(_SYNTAX_ROOT):
         raise Unreadable("the transfer syntax is not one that DICOM defines")
+    data, pos = file, begin
     if syntax in DEFLATED:
-        data, pos = _inflate(data, pos, oddities), 0
+        data, pos = _inflate(file[begin:], oddities), 0
     coding = IMPLICIT if syntax == IMPLICIT_LE else EXPLICIT
     if syntax == EXPLICIT_BE:
         coding = BIG_ENDIAN
-    dataset, pos = read_elements(data, pos, len(data), coding, 0, oddities)
+    dataset = _read_dataset(data, pos, coding, oddities)
+    return Parsed(
+        data, begin, preamble, meta, syntax, coding is BIG_ENDIAN, dataset, tuple(oddities)
+    )
+
+
+def _read_dataset(data: Buffer, begin: int, coding: Coding, oddities: list[str]) -> Item:
+    """Read all of a data set, or no more than it takes where only pixel data lie beyond."""
+    length = _FIRST if isinstance(data, File) else len(data)
+    while length < len(data):
+        noted: list[str] = []
+        with suppress(Unreadable):  # it may be that the header only goes on
+            head = first(data, length)
+            dataset, pos = read_elements(head, begin, length, coding, 0, noted, whole=data)
+            if pos == len(data):
+                oddities += noted
+                return dataset
+        length *= _MORE
+    dataset, pos = read_elements(first(data, len(data)), begin, len(data), coding, 0, oddities)
     if pos != len(data):
         oddities.append(f"bytes after the data set, from offset {pos}")
-    return Parsed(data, preamble, meta, syntax, coding is BIG_ENDIAN, dataset, tuple(oddities))
+    return dataset
 
 
-def _read_meta(data: Buffer, oddities: list[str]) -> tuple[bytes, Item, int]:
+def _read_meta(data: bytes, oddities: list[str]) -> tuple[bytes, Item, int]:
     """Read preamble and File Meta (PS3.10 7.1); give where the data set begins."""
     if data[128:132] != b"DICM":
         oddities.append("no preamble and prefix")
@@ -89,15 +105,15 @@ def _read_meta(data: Buffer, oddities: list[str]) -> tuple[bytes, Item, int]:
     return data[:128], meta, end
 
 
-def _guess_syntax(data: Buffer) -> str:
+def _guess_syntax(data: bytes) -> str:
     """Tell the coding of a data set without File Meta by whether there are VR letters."""
     return EXPLICIT_LE if data[4:6] in VRS else IMPLICIT_LE
 
 
-def _inflate(data: Buffer, pos: int, oddities: list[str]) -> bytes:
+def _inflate(data: bytes, oddities: list[str]) -> bytes:
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        inflated = stream.decompress(data[pos:], MAX_INFLATED)
+        inflated = stream.decompress(data, MAX_INFLATED)
     except zlib.error:
         raise Unreadable("the deflated data set is damaged") from None
     if not stream.eof:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node.validate import decoded, reader
 from node.validate.elements import BULK, Element, Item, Unreadable
+from node.validate.file import opened
 
 #: Colour space and planar configuration belong to the compression; offset tables to its fragments.
 _OF_THE_SYNTAX = frozenset({0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002})
@@ -18,10 +19,11 @@ _OF_THE_SYNTAX = frozenset({0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002})
 
 def are_twins(one: Path, other: Path) -> bool:
     """Tell whether two files differ in nothing but their transfer syntax; if unsure, they do."""
-    try:
-        first, second = (reader.parse(reader.open_file(path)) for path in (one, other))
-    except Unreadable:
-        return False
+    with opened(one) as ours, opened(other) as theirs:
+        try:
+            first, second = reader.parse(ours), reader.parse(theirs)
+        except Unreadable:
+            return False
     if not _are_alike(first.dataset, second.dataset, _OF_THE_SYNTAX | BULK):
         return False
     bulk = [BULK & parsed.dataset.by_tag.keys() for parsed in (first, second)]

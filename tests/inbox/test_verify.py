@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from node.inbox import decisions
+from node.inbox.dataset_digest import dataset_digest
+from node.inbox.tables import instance
 from node.inbox.verify import Problem, verify_inbox
 from node.process.repairing import repair
 from tests.factories import make_instance
@@ -85,6 +88,18 @@ def test_each_disagreement_is_found_by_name(
     assert problems(released) == []
     damage(released)
     assert any(explanation in problem.explanation for problem in problems(released))
+
+
+def test_digests_of_the_older_kind_are_still_held_against_the_files(released: Door) -> None:
+    """An original that was changed is seen, whichever way its digest was made."""
+    with released.place.index.begin() as conn:
+        for path in released.inbox.studies.glob("*/*.dcm"):
+            older = dataset_digest(path, like="")
+            where = instance.c.id == path.stem
+            conn.execute(update(instance).where(where).values(source_digest=older))
+    assert problems(released) == []
+    rewrite(released)
+    assert ["its digest differs" in one.explanation for one in problems(released)] == [True]
 
 
 def test_a_lost_index_is_rebuilt_from_files_and_held(released: Door) -> None:

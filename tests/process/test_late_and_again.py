@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import update
+
+from node.inbox.dataset_digest import dataset_digest
+from node.inbox.tables import instance
 from node.outbox.manifest import read_manifest
 from tests.factories import instance_uid, make_instance, patient_id
 from tests.process import scripted
@@ -38,6 +42,30 @@ def test_the_same_bytes_again_make_nothing(door: Door) -> None:
     assert (door.study().state, door.study().duplicate) == ("RELEASED", 3)
     assert (len(door.pool.started), len(door.releases())) == (jobs, 1)
     assert door.conservation()["duplicate"] == 3
+
+
+def test_a_copy_is_known_by_a_digest_of_the_older_kind_when_the_original_is_gone(
+    door: Door,
+) -> None:
+    """Rows of before BLAKE3 hold SHA-256; an update makes no conflicts of copies."""
+    datasets = [make_instance(instance=number) for number in range(1, 3)]
+    door.arrive(*datasets)
+    door.settle()
+    originals = list(door.inbox.studies.glob("*/*.dcm"))
+    with door.place.index.begin() as conn:
+        for path in originals:
+            older = dataset_digest(path, like="")
+            where = instance.c.id == path.stem
+            conn.execute(update(instance).where(where).values(source_digest=older))
+            path.unlink()
+    other = make_instance(instance=2, modality="MR")
+    door.arrive(datasets[0], other, association="b000000000")
+    door.settle()
+    assert len(originals) == 2
+    assert sorted(door.states().values()) == [
+        "DEIDENTIFIED", "DEIDENTIFIED", "DEIDENTIFIED", "DUPLICATE",
+    ]  # fmt: skip
+    assert door.study().state == "HELD"
 
 
 def test_a_copy_within_one_association_is_a_duplicate(door: Door) -> None:

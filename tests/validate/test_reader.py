@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import struct
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,13 +24,20 @@ from pydicom.uid import (
 
 from node.validate.dataset import MAX_DEPTH
 from node.validate.elements import Item, Unreadable
-from node.validate.reader import Parsed, open_file, parse
+from node.validate.file import opened
+from node.validate.reader import Parsed, parse
 from tests.conftest import BUNDLED
 from tests.factories import make_instance, write_instance
 from tests.validate.rich import rich_image, rich_report
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
             DeflatedExplicitVRLittleEndian)  # fmt: skip
+
+
+def read(path: Path) -> Parsed:
+    """Read a file from disk."""
+    with opened(path) as file:
+        return parse(file)
 
 
 def tags(item: Item) -> list[object]:
@@ -54,7 +64,7 @@ def test_it_reads_what_pydicom_reads(tmp_path: Path, syntax: str) -> None:
     for tag in (0x00291001, 0x00291005):  # only the strict reader looks into a UN
         del dataset[tag]
     path = write_instance(tmp_path / "instance.dcm", dataset)
-    parsed = parse(open_file(path))
+    parsed = read(path)
     assert parsed.oddities == ()
     assert parsed.syntax == syntax
     assert tags(parsed.dataset) == pydicom_tags(dcmread(path))
@@ -65,7 +75,7 @@ def test_it_agrees_over_the_files_that_pydicom_brings() -> None:
     compared = 0
     for path in sorted(path for path in BUNDLED.rglob("*.dcm") if path.is_file()):
         try:
-            parsed = parse(open_file(path))
+            parsed = read(path)
         except Unreadable:
             continue
         with warnings.catch_warnings():
@@ -79,13 +89,53 @@ def test_it_agrees_over_the_files_that_pydicom_brings() -> None:
 def test_pixel_data_is_left_in_the_file(tmp_path: Path) -> None:
     """The element says where it is; a gigabyte is not loaded for its header."""
     path = write_instance(tmp_path / "instance.dcm", make_instance(rows=8))
-    parsed = parse(open_file(path))
-    element = parsed.dataset.by_tag[0x7FE00010]
-    assert element.value == b""
-    assert (
-        parsed.data[element.start : element.start + element.length]
-        == make_instance(rows=8).PixelData
-    )
+    with opened(path) as file:
+        parsed = parse(file)
+        element = parsed.dataset.by_tag[0x7FE00010]
+        assert element.value == b""
+        assert (
+            parsed.data[element.start : element.start + element.length]
+            == make_instance(rows=8).PixelData
+        )
+
+
+@pytest.mark.parametrize("first", [140, 1000, 4096])
+def test_how_much_is_read_at_once_changes_nothing(
+    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headers beyond it, large values, fragments, what follows the pixel data, faults."""
+    monkeypatch.setattr("node.validate.reader._FIRST", first)
+    monkeypatch.setattr("node.validate.reader._MORE", 2)
+    made = [
+        write_instance(tmp_path / f"{n}.dcm", rich_image(one)) for n, one in enumerate(SYNTAXES)
+    ]
+    long = rich_image()
+    long.add_new(0x00420011, "OB", bytes(50_000))  # before the pixel data
+    long.add_new(0xFFFCFFFC, "OB", bytes(5_000))  # after them
+    made.append(write_instance(tmp_path / "long.dcm", long))
+    made += sorted(path for path in BUNDLED.rglob("*.dcm") if path.is_file())
+    for path in made:
+        try:
+            expected = parse(path.read_bytes())
+        except Unreadable as why:
+            with pytest.raises(Unreadable, match=re.escape(str(why))):
+                read(path)
+            continue
+        found = read(path)
+        assert replace(found, data=b"") == replace(expected, data=b""), path.name
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_is_an_error_and_no_signal(
+    tmp_path: Path,
+) -> None:
+    """Mapped, it would end the process; the disk or whoever cut it is to blame, not the file."""
+    path = write_instance(tmp_path / "instance.dcm", make_instance(rows=512))
+    with opened(path) as file:
+        parsed = parse(file)
+        os.truncate(path, 4096)
+        element = parsed.dataset.by_tag[0x7FE00010]
+        with pytest.raises(OSError, match="changed while it was read"):
+            parsed.data[element.start : element.start + element.length]
 
 
 def whole(tmp_path: Path) -> bytes:
@@ -159,7 +209,7 @@ def test_a_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     dataset = make_instance(syntax=DeflatedExplicitVRLittleEndian)
     path = write_instance(tmp_path / "bomb.dcm", dataset)
     with pytest.raises(Unreadable, match="larger than we inflate"):
-        parse(open_file(path))
+        read(path)
     damaged = path.read_bytes()
     with pytest.raises(Unreadable):
         parse(damaged[:-20] + zlib.compress(b"no")[:20])

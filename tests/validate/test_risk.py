@@ -44,7 +44,7 @@ def risks(folder: Path, attributes: dict[str, object], actions: object = None) -
         setattr(dataset, keyword, value)
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     path = write_instance(folder / "instance.dcm", dataset)
-    findings = check_pixel_risk(reader.parse(reader.open_file(path)), actions or HOLD_ALL)
+    findings = check_pixel_risk(reader.parse(path.read_bytes()), actions or HOLD_ALL)
     return [finding.explanation.split(":")[0] for finding in findings]
 
 
@@ -90,7 +90,7 @@ def test_exclude_goes_before_hold(tmp_path: Path) -> None:
     actions = {**HOLD_ALL, "secondary-capture": PixelAction.EXCLUDE}
     dataset = make_instance(modality="OT")
     path = write_instance(tmp_path / "capture.dcm", dataset)
-    findings = check_pixel_risk(reader.parse(reader.open_file(path)), actions)
+    findings = check_pixel_risk(reader.parse(path.read_bytes()), actions)
     assert {finding.severity for finding in findings} == {Severity.EXCLUDE}
 
 
@@ -106,4 +106,4 @@ def test_a_report_has_no_picture(tmp_path: Path) -> None:
     del dataset.PixelData
     dataset.SeriesDescription = "Dose Report"
     path = write_instance(tmp_path / "report.dcm", dataset)
-    assert check_pixel_risk(reader.parse(reader.open_file(path)), HOLD_ALL) == []
+    assert check_pixel_risk(reader.parse(path.read_bytes()), HOLD_ALL) == []
