@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, Table, Update, bindparam, update
 
 from node.inbox.tables import instance, study
 
@@ -106,15 +107,13 @@ def move_study(
 ) -> None:
     """Move a study from `source` to `target`, if it is still in `source`.
 
-    `now` is the node's steady time in seconds; `values` are other columns that change with it.
+    `now` is the node's steady time in seconds; `values` are other columns that change with it,
+    values and no expressions.
     """
     if (source, target) not in TRANSITIONS:
         raise IllegalTransition(f"a study does not go from {source} to {target}")
-    moved = conn.execute(
-        update(study)
-        .where(study.c.id == study_id, study.c.state == source)
-        .values(state=target, state_since=now, **values)
-    )
+    values = {"state": target, "state_since": now, **values}
+    moved = conn.execute(_move(study, tuple(values)), _values(study_id, source, values))
     if moved.rowcount != 1:
         raise Stale(f"study {study_id} is not {source}")
 
@@ -140,15 +139,21 @@ def move_instances(
         raise IllegalTransition(f"an instance does not go from {source} to {target}")
     if not changes:
         return
-    columns = next(iter(changes.values()))
-    move = (
-        update(instance)
-        .where(instance.c.id == bindparam("moved"), instance.c.state == source)
-        .values(state=target, **{name: bindparam(f"new_{name}") for name in columns})
-    )
-    rows = [
-        {"moved": name, **{f"new_{column}": value for column, value in values.items()}}
-        for name, values in changes.items()
-    ]
-    if conn.execute(move, rows).rowcount != len(rows):
+    columns = ("state", *next(iter(changes.values())))
+    rows = [_values(name, source, {"state": target, **values}) for name, values in changes.items()]
+    if conn.execute(_move(instance, columns), rows).rowcount != len(rows):
         raise Stale(f"of {len(rows)} instances, not all are {source}")
+
+
+@cache
+def _move(table: Table, columns: tuple[str, ...]) -> Update:
+    """Build the statement once for the columns that change: building costs more than running."""
+    return (
+        update(table)
+        .where(table.c.id == bindparam("moved"), table.c.state == bindparam("source"))
+        .values({name: bindparam(f"new_{name}") for name in columns})
+    )
+
+
+def _values(name: str, source: StrEnum, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"moved": name, "source": source} | {f"new_{key}": one for key, one in values.items()}

@@ -172,7 +172,12 @@ job = Table(
     Column("instances", Text, nullable=False),
     _count("bytes"),
     _count("largest"),
+    #: While it waits: it may share a worker with jobs of other studies. Then: it does.
+    Column("shares", Boolean, nullable=False, server_default="0"),
+    #: The worker that it is with, named by the first of its jobs.
+    Column("run", Integer),
     Index("job_by_state", "state", "study", "id"),
+    Index("job_by_run", "run"),
     sqlite_autoincrement=True,
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from node.inbox.index import AnyRow, get_meta
 from node.inbox.states import InstanceState, StudyState
@@ -163,19 +163,24 @@ def progress(conn: Connection) -> list[StudyRow]:
 def workers(conn: Connection, process_alive: bool = True) -> dict[str, int]:
     """Count workers and jobs: `{totalWorkers, activeJobs, queuedJobs}`.
 
-    A worker is a process that lives for one job, so there are never more than there is work for.
-    When `process` is dead (its lock is free) its workers died with it and their jobs wait again.
+    Small jobs share a worker, which is at one of them at a time: the others are queued still.
+    There are never more workers than there is work for. When `process` is dead (its lock is free)
+    its workers died with it and their jobs wait again.
     """
-    query = select(job_table.c.state, func.count()).group_by(job_table.c.state)
-    counted: dict[str, int] = {row[0]: row[1] for row in conn.execute(query)}
-    active, queued = counted.get("ACTIVE", 0), counted.get("QUEUED", 0)
+    state, run = job_table.c.state, func.coalesce(job_table.c.run, job_table.c.id)
+    counts = select(
+        func.count(),
+        func.count(case((state == "QUEUED", 1))),
+        func.count(case((state == "ACTIVE", run)).distinct()),
+    )
+    jobs, waiting, at_work = conn.execute(counts.select_from(job_table)).one()
     if not process_alive:
-        return {"totalWorkers": 0, "activeJobs": 0, "queuedJobs": active + queued}
+        return {"totalWorkers": 0, "activeJobs": 0, "queuedJobs": jobs}
     slots = int(get_meta(conn, "slots") or 0)
     return {
-        "totalWorkers": min(slots, active + queued),
-        "activeJobs": active,
-        "queuedJobs": queued,
+        "totalWorkers": min(slots, at_work + waiting),
+        "activeJobs": at_work,
+        "queuedJobs": jobs - at_work,
     }
 
 

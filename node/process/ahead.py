@@ -14,22 +14,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from node.inbox.states import InstanceState, StudyState
-from node.inbox.tables import instance, job, study
+from node.inbox.tables import study
 from node.pool import Ended, Pool, PoolBroken
-from node.process.choosing import CannotBegin, choose
 from node.process.chunks import Chunk, Waiting, cut
-from node.process.jobs import activate, fits, forget_job, launch, uncount_attempt
-from node.process.messages import AHEAD, Deidentify, Done, Failed, Outcome
-from node.process.numbering import next_generation
-from node.process.patients import Consent
-from node.process.recording import record_death
+from node.process.jobs import Run, activate, forget_run, launch, room_beside, uncount_attempt
+from node.process.messages import Done, Failed, Outcome
+from node.process.planning import Plan, plan_jobs
+from node.process.recording import record_death, reply_of
+from node.process.runs import Candidate, next_run
 from node.process.staging import staging_folder
 from node.process.workplace import Transaction, Workplace
 from node.process.yielding import Yielding
@@ -44,15 +43,8 @@ PATIENCE_SECONDS = 2.0
 #: So many outcomes are kept at most; what comes beyond is made when its study is complete.
 MOST = 20_000
 SWEEP_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """For which generation, and by which recipe, something is made."""
-
-    study: str
-    number: int
-    recipe_digest: str
+#: So many studies are asked for a job that may share a worker.
+MOST_STUDIES = 128
 
 
 @dataclass(slots=True)
@@ -66,11 +58,14 @@ class Arrived:
 
 @dataclass(slots=True)
 class Ahead:
-    """What may be worked at ahead, who is at it, and what came of it."""
+    """What may be worked at ahead, who is at it, and what came of it.
+
+    `active` are the plans by worker and job.
+    """
 
     arrived: dict[str, Arrived] = field(default_factory=dict)
     received: float = 0.0
-    active: dict[int, Plan] = field(default_factory=dict)
+    active: dict[int, dict[int, Plan]] = field(default_factory=dict)
     yielding: Yielding = field(default_factory=Yielding)
     made: dict[Plan, dict[str, Outcome]] = field(default_factory=dict)
     swept: float = 0.0
@@ -86,7 +81,7 @@ class Ahead:
                 one.waiting.append(Waiting(row["id"], row["bytes"], 0))
 
     def start(self, place: Workplace, pool: Pool) -> int:
-        """Start jobs while there are free slots, and return how many; end what has to yield.
+        """Start workers while there are free slots, and return how many; end what has to yield.
 
         Raises
         ------
@@ -95,34 +90,28 @@ class Ahead:
         """
         self.yielding.end_late(place, pool, self.active)
         started = 0
-        while pool.free and (next_ := self._next(place)) and self._start(place, pool, *next_):
+        while pool.free and (waiting := self._waiting(place)) and self._start(place, pool, waiting):
             started += 1
         self._sweep(place)
         return started
 
     def note(self, place: Workplace, ended: Ended) -> bool:
-        """Keep what a job answered; tell whether the surroundings failed."""
-        plan = self.active.pop(ended.token)
-        yielded, trouble = self.yielding.forget(ended.token), False
+        """Keep what a worker answered; tell whether the surroundings failed."""
+        plans = self.active.pop(ended.token)
+        yielded = self.yielding.forget(ended.token)
+        for plan in plans.values():
+            self.made.setdefault(plan, {})  # the sweep finds its files by this
+        trouble = False
         with place.transaction() as transaction:
-            row = forget_job(transaction, ended.token)
-            made = self.made.setdefault(plan, {})  # the sweep finds its files by this
-            if row is None:
-                return False
-            if not isinstance(ended.reply, Done):
-                if yielded:
+            for row in forget_run(transaction, ended.token):
+                if done := reply_of(ended, row.id):
+                    trouble |= _keep(transaction, done, self.made[plans[row.id]])
+                    transaction.log("job_finished", job=row.id, study=row.study)
+                elif yielded:
                     uncount_attempt(transaction, json.loads(row.instances))
                     transaction.log("job_yielded", job=row.id, study=row.study)
                 else:
                     record_death(place, transaction, row, ended)
-                return False
-            for outcome in ended.reply.outcomes:
-                if isinstance(outcome, Failed) and outcome.passing:
-                    uncount_attempt(transaction, [outcome.instance])
-                    trouble = True
-                else:
-                    made[outcome.instance] = outcome
-            transaction.log("job_finished", job=row.id, study=row.study)
         return trouble
 
     def take(self, plan: Plan) -> Sequence[Outcome]:
@@ -130,75 +119,51 @@ class Ahead:
         self.arrived.pop(plan.study, None)
         return tuple(self.made.pop(plan, {}).values())
 
-    def _next(self, place: Workplace) -> tuple[str, Chunk] | None:
-        """Choose the next chunk: of the study that waits longest."""
+    def _waiting(self, place: Workplace) -> list[Candidate[tuple[str, Chunk]]]:
+        """Give a chunk of each study that may be worked at; the study that waits longest first."""
         if sum(map(len, self.made.values())) >= MOST:
-            return None
-        options, now = place.config.process, time.monotonic()
+            return []
+        now = time.monotonic()
         receiving = now - self.received < LULL_SECONDS
         if receiving and self.active:
-            return None
-        for study_id, one in self.arrived.items():
-            if receiving and now - one.first < PATIENCE_SECONDS:
-                continue
-            if len(one.waiting) >= LEAST or now - one.last >= QUIET_SECONDS:
-                spread = max(1, min(place.slots, len(one.waiting) // LEAST))
-                chunks = cut(one.waiting, options.chunk_instances, options.max_attempts, spread)
-                return study_id, chunks[0]
-        return None
+            return []
+        patience = PATIENCE_SECONDS if receiving else 0.0
+        ready = [one for one in self.arrived.items() if now - one[1].first >= patience]
+        if sum(len(one.waiting) for _, one in ready) < LEAST:
+            ready = [one for one in ready if now - one[1].last >= QUIET_SECONDS]
+        return [_candidate(place, *one) for one in ready[:MOST_STUDIES]]
 
-    def _start(self, place: Workplace, pool: Pool, study_id: str, chunk: Chunk) -> bool:
+    def _start(
+        self, place: Workplace, pool: Pool, waiting: Sequence[Candidate[tuple[str, Chunk]]]
+    ) -> bool:
+        most = place.config.process.chunk_instances
         with place.transaction() as transaction:
-            if not fits(transaction, chunk.largest):
+            room = room_beside(transaction)
+            chosen = next_run(waiting, pool.slots, pool.free, most, room)
+            plans = plan_jobs(place, transaction, chosen)
+            self._remove(chosen, {plan.study for plan in plans.values()})
+            if not plans:
                 return False
-            self._remove(study_id, chunk)
-            message = self._activate(place, transaction, study_id, chunk)
-        if message is None:
-            return False
+            run = Run(tuple(plans))
+            messages = activate(place, transaction, run)
+        self.active[run.number] = {given.job: plan for given, plan in plans.items()}
         try:
-            launch(place, pool, message, chunk.largest, spare_time=True)
+            launch(place, pool, run, messages, spare_time=True)
         except PoolBroken:
-            self.active.pop(message.job, None)
+            del self.active[run.number]
             with place.transaction() as transaction:
-                forget_job(transaction, message.job)
-                uncount_attempt(transaction, chunk.instances)
+                forget_run(transaction, run.number)
+                uncount_attempt(transaction, run.instances)
             raise
         return True
 
-    def _activate(
-        self, place: Workplace, transaction: Transaction, study_id: str, chunk: Chunk
-    ) -> Deidentify | None:
-        """Write the job's row, unless the study may not be worked at yet, or not any more."""
-        conn = transaction.conn
-        row = conn.execute(select(study).where(study.c.id == study_id)).one()
-        untouched = select(instance.c.id).where(
-            instance.c.id.in_(chunk.instances),
-            instance.c.state == InstanceState.RECEIVED,
-            instance.c.attempts == 0,
-        )
-        names = conn.execute(untouched.order_by(instance.c.id)).scalars().all()
-        try:
-            choice = choose(place, transaction, row)
-        except CannotBegin:
-            choice = None
-        allowed = choice is not None and choice.consent is Consent.ALLOWED
-        if row.state != StudyState.RECEIVING or not names or choice is None or not allowed:
-            self.arrived.pop(study_id, None)
-            return None
-        plan = Plan(study_id, next_generation(place, transaction, study_id), choice.recipe_digest)
-        new = insert(job).values(
-            study=study_id, generation=AHEAD, state="QUEUED", instances=json.dumps(names),
-            bytes=chunk.bytes, largest=chunk.largest,
-        )  # fmt: skip
-        job_row = conn.execute(new.returning(job)).one()
-        self.active[job_row.id] = plan
-        return activate(place, transaction, job_row, plan.number, choice.route.name)
-
-    def _remove(self, study_id: str, chunk: Chunk) -> None:
-        one, taken = self.arrived[study_id], set(chunk.instances)
-        one.waiting = [each for each in one.waiting if each.instance not in taken]
-        if not one.waiting:
-            del self.arrived[study_id]
+    def _remove(self, chosen: Sequence[tuple[str, Chunk]], planned: Collection[str]) -> None:
+        """Forget what is with a worker now, and studies that may not be worked at."""
+        for study_id, chunk in chosen:
+            one, taken = self.arrived[study_id], set(chunk.instances)
+            one.waiting = [each for each in one.waiting if each.instance not in taken]
+            if not one.waiting or study_id not in planned:
+                del self.arrived[study_id]
 
     def _sweep(self, place: Workplace) -> None:
         """Throw away what was made for a generation that did not come."""
@@ -216,6 +181,25 @@ class Ahead:
             if rows[plan.study].generation != plan.number:
                 folder = staging_folder(place.outbox, plan.study, plan.number)
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _candidate(place: Workplace, study_id: str, one: Arrived) -> Candidate[tuple[str, Chunk]]:
+    options = place.config.process
+    spread = max(1, min(place.slots, len(one.waiting) // LEAST))
+    chunk = cut(one.waiting, options.chunk_instances, options.max_attempts, spread)[0]
+    return Candidate((study_id, chunk), len(chunk.instances), chunk.bytes, chunk.largest)
+
+
+def _keep(transaction: Transaction, done: Done, made: dict[str, Outcome]) -> bool:
+    """Keep the outcomes of a job; tell whether the surroundings failed."""
+    trouble = False
+    for outcome in done.outcomes:
+        if isinstance(outcome, Failed) and outcome.passing:
+            uncount_attempt(transaction, [outcome.instance])
+            trouble = True
+        else:
+            made[outcome.instance] = outcome
+    return trouble
 
 
 def _may_come(row: Any) -> bool:

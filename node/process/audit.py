@@ -11,6 +11,8 @@ from node.inbox.tables import COUNTS, instance, study, total
 from node.inbox.verify import counted_rows
 from node.process.workplace import Workplace, log
 
+_TOTALS = select(total)
+
 
 @dataclass(slots=True)
 class Audit:
@@ -23,7 +25,7 @@ class Audit:
 def check_totals(place: Workplace, audit: Audit) -> bool:
     """Check that all that was received is somewhere; alarm once if it is not."""
     with place.index.connect() as conn:
-        rows = conn.execute(select(total)).mappings().all()
+        rows = conn.execute(_TOTALS).mappings().all()
     sums = {name: sum(row[name] for row in rows) for name in COUNTS}
     balanced = (
         sums["received"] == sum(sums.values()) - sums["received"]

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node import observe
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_study
 from node.inbox.tables import generation, instance, study
-from node.process.ahead import Ahead, Plan
+from node.process.ahead import Ahead
 from node.process.choosing import CannotBegin, Choice, choose
 from node.process.numbering import next_generation
 from node.process.outcomes import Work, record_outcomes
 from node.process.patients import Consent
+from node.process.planning import Plan
 from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.rejecting import reject
 from node.process.workplace import Transaction, Workplace
 
 #: So many studies are with the workers at once; more wait as COMPLETE, so that rows stay few.
 MOST_STUDIES = 256
+#: So many begin in one transaction, so that no tick takes long.
+AT_ONCE = 32
+
+_BUSY = select(func.count()).where(study.c.state == StudyState.PROCESSING)
+_READY = (
+    select(study)
+    .where(study.c.state == StudyState.COMPLETE, ~has_jobs())
+    .order_by(study.c.state_since)
+    .limit(bindparam("most"))
+)
+_MINE = (
+    instance.c.study == bindparam("study_id"),
+    instance.c.state == InstanceState.RECEIVED,
+)
+_JOIN = update(instance).where(*_MINE).values(generation=bindparam("number"))
+_OF_GENERATION = (
+    instance.c.study == bindparam("study_id"),
+    instance.c.generation == bindparam("number"),
+)
+_COUNT = (
+    update(study)
+    .where(study.c.id == bindparam("study_id"))
+    .values(
+        total=select(func.count()).where(*_OF_GENERATION).scalar_subquery(),
+        done=select(func.count())
+        .where(*_OF_GENERATION, instance.c.state != InstanceState.RECEIVED)
+        .scalar_subquery(),
+    )
+)
+_RECORDED = (
+    "route", "profile", "profile_digest", "domain", "key_fingerprint", "recipe_digest", "begun_at",
+)  # fmt: skip
+_RECORD = upsert(generation)
+_RECORD = _RECORD.on_conflict_do_update(
+    index_elements=["study", "number"],
+    set_={name: _RECORD.excluded[name] for name in _RECORDED},
+)
 
 
 def begin_generations(place: Workplace, ahead: Ahead) -> int:
@@ -28,25 +66,25 @@ def begin_generations(place: Workplace, ahead: Ahead) -> int:
     One that a worker is ahead with waits for that: two must not write the same files.
     """
     with place.index.connect() as conn:
-        busy = conn.execute(
-            select(func.count()).where(study.c.state == StudyState.PROCESSING)
-        ).scalar_one()
-        ready = conn.execute(
-            select(study)
-            .where(study.c.state == StudyState.COMPLETE, ~has_jobs())
-            .order_by(study.c.state_since)
-            .limit(max(0, MOST_STUDIES - busy))
-        ).all()
-    for row in ready:
-        try:
-            with place.transaction() as transaction:
-                _begin(place, transaction, row, ahead)
-        except Exception as error:  # noqa: BLE001 -- one study must not stop the others
-            facts = observe.exception_facts(error)
-            with place.transaction() as transaction:
-                transaction.tell("role_failed", row.id, **facts)
-                _hold(transaction, row.id, f"unforeseen {facts['exception']}")
+        room = MOST_STUDIES - conn.execute(_BUSY).scalar_one()
+        most = {"most": max(0, min(AT_ONCE, room))}
+        ready = conn.execute(_READY, most).all()
+    if ready:
+        with place.transaction() as transaction:
+            for row in ready:
+                _begin_safely(place, transaction, row, ahead)
     return len(ready)
+
+
+def _begin_safely(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> None:
+    """Begin one generation; what goes wrong with it stops no other study."""
+    try:
+        with transaction.part():
+            _begin(place, transaction, row, ahead)
+    except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
+        facts = observe.exception_facts(error)
+        transaction.tell("role_failed", row.id, **facts)
+        _hold(transaction, row.id, f"unforeseen {facts['exception']}")
 
 
 def _begin(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> None:
@@ -80,47 +118,26 @@ def _start(
         done=0,
     )
     _record_generation(place, transaction, row.id, number, choice)
-    mine = (instance.c.study == row.id, instance.c.state == InstanceState.RECEIVED)
-    transaction.conn.execute(update(instance).where(*mine).values(generation=number))
-    # The instances that a held generation had done already count as its own.
-    transaction.conn.execute(
-        update(study)
-        .where(study.c.id == row.id)
-        .values(
-            total=select(func.count())
-            .where(instance.c.study == row.id, instance.c.generation == number)
-            .scalar_subquery(),
-            done=select(func.count())
-            .where(
-                instance.c.study == row.id,
-                instance.c.generation == number,
-                instance.c.state != InstanceState.RECEIVED,
-            )
-            .scalar_subquery(),
-        )
-    )
-    done = ahead.take(Plan(row.id, number, choice.recipe_digest))
-    record_outcomes(transaction, Work(row.id, number), done)
-    queue_jobs(place, transaction, row.id, number, waiting_instances(transaction, *mine))
+    this = {"study_id": row.id, "number": number}
+    transaction.conn.execute(_JOIN, this)
+    if row.generation:  # what a held generation had done already counts as its own
+        transaction.conn.execute(_COUNT, this)
+    if made := ahead.take(Plan(row.id, number, choice.recipe_digest)):
+        record_outcomes(transaction, Work(row.id, number), made)
+    waiting = waiting_instances(transaction, row.id, number)
+    queue_jobs(place, transaction, row.id, number, waiting)
 
 
 def _record_generation(
     place: Workplace, transaction: Transaction, study_id: str, number: int, choice: Choice
 ) -> None:
     profile = place.recipes[choice.route.name].profile
-    values = {
-        "route": choice.route.name,
-        "profile": profile.name,
-        "profile_digest": profile.digest,
-        "domain": profile.domain,
-        "key_fingerprint": place.key_fingerprint,
-        "recipe_digest": choice.recipe_digest,
-        "begun_at": transaction.wall,
-    }
-    row = upsert(generation).values(study=study_id, number=number, **values)
-    transaction.conn.execute(
-        row.on_conflict_do_update(index_elements=["study", "number"], set_=values)
-    )
+    values = (
+        choice.route.name, profile.name, profile.digest, profile.domain, place.key_fingerprint,
+        choice.recipe_digest, transaction.wall,
+    )  # fmt: skip
+    row = dict(zip(_RECORDED, values, strict=True))
+    transaction.conn.execute(_RECORD, {"study": study_id, "number": number, **row})
 
 
 def _hold(transaction: Transaction, study_id: str, reason: str) -> None:

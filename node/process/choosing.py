@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from node.config import Route
 from node.inbox.index import AnyRow
@@ -22,6 +21,25 @@ _AGAINST = {
     Consent.NOT_ALLOWED: "the patient is not on the allow list any more",
     Consent.DENIED: "the patient is on the deny list by now: reject the study",
 }
+
+_MAY_LEAVE = (
+    instance.c.study == bindparam("study_id"),
+    instance.c.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
+    instance.c.patient_id.is_not(None),
+)
+_MEMBERS = (
+    select(
+        instance.c.called_ae_title, instance.c.calling_ae_title, instance.c.modality,
+        instance.c.issuer_of_patient_id, instance.c.patient_id,
+    )
+    .where(*_MAY_LEAVE)
+    .distinct()
+)  # fmt: skip
+_PATIENTS_OF_GENERATION = (
+    select(instance.c.issuer_of_patient_id, instance.c.patient_id)
+    .where(*_MAY_LEAVE, instance.c.generation == bindparam("number"))
+    .distinct()
+)
 
 
 class CannotBegin(Exception):  # noqa: N818 -- a fact about the study
@@ -82,23 +100,9 @@ def why_not_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str:
     return _AGAINST[consent]
 
 
-def _members(transaction: Transaction, study_id: str, *which: Any) -> Sequence[AnyRow]:
+def _members(transaction: Transaction, study_id: str) -> Sequence[AnyRow]:
     """Tell what kinds of instances count: by sender, modality and patient, those that may leave."""
-    columns = instance.c
-    query = (
-        select(
-            columns.called_ae_title, columns.calling_ae_title, columns.modality,
-            columns.issuer_of_patient_id, columns.patient_id,
-        )
-        .where(
-            columns.study == study_id,
-            columns.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
-            columns.patient_id.is_not(None),
-            *which,
-        )
-        .distinct()
-    )  # fmt: skip
-    return transaction.conn.execute(query).all()
+    return transaction.conn.execute(_MEMBERS, {"study_id": study_id}).all()
 
 
 def _route_of(place: Workplace, row: AnyRow, members: Iterable[AnyRow]) -> Route:
@@ -128,8 +132,8 @@ def _patients(members: Iterable[AnyRow], route: Route) -> set[Patient]:
 
 
 def _patients_of_generation(transaction: Transaction, row: AnyRow, route: Route) -> set[Patient]:
-    members = _members(transaction, row.id, instance.c.generation == row.generation)
-    return _patients(members, route)
+    which = {"study_id": row.id, "number": row.generation}
+    return _patients(transaction.conn.execute(_PATIENTS_OF_GENERATION, which), route)
 
 
 def _one_patient(patients: set[Patient]) -> None:

@@ -28,18 +28,20 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The instances of one job."""
+    """The instances of one job, all of which were started as often."""
 
     instances: tuple[str, ...]
     bytes: int
     largest: int
+    attempts: int
 
 
 def cut(
     waiting: Sequence[Waiting], chunk_instances: int, max_attempts: int, slots: int
 ) -> list[Chunk]:
     """Cut waiting instances into chunks, so that a study spreads over `slots` workers."""
-    spread = max(LEAST_INSTANCES, -(-len(waiting) // slots))
+    pieces = max(1, min(slots, len(waiting) // LEAST_INSTANCES))
+    spread = max(1, -(-len(waiting) // pieces))
     ordered = sorted(waiting, key=lambda one: (one.attempts, one.instance))
     chunks: list[Chunk] = []
     for attempts, group in groupby(ordered, key=lambda one: one.attempts):
@@ -66,4 +68,5 @@ def _cut_group(group: list[Waiting], size: int) -> Iterator[Chunk]:
 
 def _chunk(part: Sequence[Waiting]) -> Chunk:
     sizes = [one.bytes for one in part]
-    return Chunk(tuple(one.instance for one in part), sum(sizes), max(sizes))
+    names = tuple(one.instance for one in part)
+    return Chunk(names, sum(sizes), max(sizes), part[0].attempts)

@@ -133,7 +133,7 @@ def _make_lost_files_anew(
     for name in lost:
         move_instance(transaction.conn, name, InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)
     if lost:
-        again = waiting_instances(transaction, instance.c.id.in_(lost))
+        again = waiting_instances(transaction, row.id, row.generation, among=lost)
         queue_jobs(place, transaction, row.id, row.generation, again)
     return bool(lost)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, or_, select
+from collections.abc import Sequence
+from itertools import islice
+
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from node import disk
 from node.inbox.index import AnyRow
@@ -11,44 +14,55 @@ from node.inbox.tables import association, study
 from node.process.completion import Arrivals, is_complete, policy_for, shortest_wait
 from node.process.workplace import Transaction, Workplace
 
+#: So many studies are moved in one transaction.
+AT_ONCE = 500
+_CANDIDATES = select(study).where(
+    study.c.state == StudyState.RECEIVING,
+    or_(study.c.complete_now, study.c.first_arrival_steady <= bindparam("latest")),
+)
+_ASSOCIATIONS = select(association.c.id, association.c.study).where(
+    association.c.study.in_(bindparam("studies", expanding=True))
+)
+_FORGET_ASSOCIATIONS = delete(association).where(
+    association.c.study.in_(bindparam("studies", expanding=True))
+)
+
 
 def complete_studies(place: Workplace) -> int:
     """Move each study that is complete by now, and return how many."""
     now = place.clock.now()
-    query = select(study).where(
-        study.c.state == StudyState.RECEIVING,
-        or_(
-            study.c.complete_now,
-            study.c.first_arrival_steady <= now - shortest_wait(place.config),
-        ),
-    )
     with place.index.connect() as conn:
-        candidates = conn.execute(query).all()
-    complete = [row for row in candidates if _is_complete(place, row, now)]
+        latest = now - shortest_wait(place.config)
+        candidates = conn.execute(_CANDIDATES, {"latest": latest}).all()
+        quiet = [row for row in candidates if _is_complete(place, row, now, sending=False)]
+        sending = _being_sent(place, conn, [row.id for row in quiet])
+    decided = (row for row in quiet if _is_complete(place, row, now, sending=row.id in sending))
+    complete = list(islice(decided, AT_ONCE))
     if complete:
         with place.transaction() as transaction:
             for row in complete:
                 _complete(transaction, row)
+            forgotten = {"studies": [row.id for row in complete]}
+            transaction.conn.execute(_FORGET_ASSOCIATIONS, forgotten)
     return len(complete)
 
 
-def _is_complete(place: Workplace, row: AnyRow, now: float) -> bool:
+def _is_complete(place: Workplace, row: AnyRow, now: float, *, sending: bool) -> bool:
     policy = policy_for(place.config, row.called_ae_title, row.calling_ae_title, [row.modality])
-    arrivals = Arrivals(row.first_arrival_steady, row.last_arrival_steady, False, row.complete_now)
-    if not is_complete(arrivals, policy, now):
-        return False
-    sending = _association_open(place, row.id)
-    return is_complete(
-        Arrivals(arrivals.first, arrivals.last, sending, arrivals.complete_now), policy, now
+    arrivals = Arrivals(
+        row.first_arrival_steady, row.last_arrival_steady, sending, row.complete_now
     )
+    return is_complete(arrivals, policy, now)
 
 
-def _association_open(place: Workplace, study_id: str) -> bool:
-    """Tell whether an association whose latest instance is this study's still holds its folder."""
-    query = select(association.c.id).where(association.c.study == study_id)
-    with place.index.connect() as conn:
-        ids = conn.execute(query).scalars().all()
-    return any(disk.is_locked(place.inbox.spool / one) for one in ids)
+def _being_sent(place: Workplace, conn: Connection, names: Sequence[str]) -> set[str]:
+    """Give those whose instance is the latest of an association that still holds its folder."""
+    sending: set[str] = set()
+    for first in range(0, len(names), AT_ONCE):
+        for row in conn.execute(_ASSOCIATIONS, {"studies": names[first : first + AT_ONCE]}):
+            if disk.is_locked(place.inbox.spool / row.id):
+                sending.add(row.study)
+    return sending
 
 
 def _complete(transaction: Transaction, row: AnyRow) -> None:
@@ -60,5 +74,4 @@ def _complete(transaction: Transaction, row: AnyRow) -> None:
         transaction.now,
         complete_now=False,
     )
-    transaction.conn.execute(delete(association).where(association.c.study == row.id))
     transaction.tell("study_completed", row.id, instances=row.received)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
 
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, move_instance, move_instances
@@ -26,6 +26,18 @@ from node.process.messages import (
 from node.process.workplace import Transaction
 from node.validate import Finding, InstanceFacts
 
+_NAMES: BindParameter[str] = bindparam("names", expanding=True)
+_OPEN = select(instance.c.id).where(
+    instance.c.id.in_(_NAMES), instance.c.state == InstanceState.RECEIVED
+)
+#: No parameter may have the name of a column, or SQLAlchemy sets that as well.
+_WAIT = (
+    update(instance).where(instance.c.id == bindparam("name")).values(waits_for=bindparam("why"))
+)
+_FORGET_FINDINGS = delete(finding).where(
+    finding.c.study == bindparam("of_study"), finding.c.instance.in_(_NAMES)
+)
+_WRITE_FINDINGS = insert(finding)
 _FACTS = TypeAdapter(InstanceFacts)
 _VARIANTS = TypeAdapter(tuple[Variant, ...])
 
@@ -45,10 +57,7 @@ def record_outcomes(transaction: Transaction, work: Work, outcomes: Sequence[Out
     surroundings failed.
     """
     names = [outcome.instance for outcome in outcomes]
-    query = select(instance.c.id).where(
-        instance.c.id.in_(names), instance.c.state == InstanceState.RECEIVED
-    )
-    still = set(transaction.conn.execute(query).scalars())
+    still = set(transaction.conn.execute(_OPEN, {"names": names}).scalars())
     open_ = [outcome for outcome in outcomes if outcome.instance in still]
     _record_ready(transaction, work, [outcome for outcome in open_ if isinstance(outcome, Ready)])
     trouble = False
@@ -102,9 +111,7 @@ def _record_outcome(
         case Quarantined(name, reason):
             quarantine(transaction, work, name, reason)
         case Held(name, reason):
-            transaction.conn.execute(
-                update(instance).where(instance.c.id == name).values(waits_for=reason)
-            )
+            transaction.conn.execute(_WAIT, {"name": name, "why": reason})
         case Failed():
             return _record_failure(transaction, work, outcome)
         case _:
@@ -136,9 +143,10 @@ def _write_findings(
     transaction: Transaction, work: Work, findings: Mapping[str, Iterable[Finding]]
 ) -> None:
     """Replace what was found about instances before."""
-    transaction.conn.execute(
-        delete(finding).where(finding.c.study == work.study, finding.c.instance.in_(findings))
-    )
+    if not findings:
+        return
+    which = {"of_study": work.study, "names": tuple(findings)}
+    transaction.conn.execute(_FORGET_FINDINGS, which)
     rows = [
         {
             "study": work.study,
@@ -153,4 +161,4 @@ def _write_findings(
         for one in found
     ]
     if rows:
-        transaction.conn.execute(insert(finding), rows)
+        transaction.conn.execute(_WRITE_FINDINGS, rows)

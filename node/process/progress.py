@@ -15,11 +15,18 @@ SECONDS = 1.0
 _UNDER_WAY = (StudyState.RECEIVING, StudyState.COMPLETE, StudyState.PROCESSING)
 
 
+_ANY_UNDER_WAY = (
+    select(total.c.state).where(total.c.state.in_(_UNDER_WAY), total.c.studies > 0).limit(1)
+)
+_AT_WORK = select(study.c.id, study.c.generation, study.c.done, study.c.total).where(
+    study.c.state == StudyState.PROCESSING, study.c.done > 0
+)
+
+
 def under_way(place: Workplace) -> bool:
     """Tell whether any study may move by itself."""
-    query = select(total.c.state).where(total.c.state.in_(_UNDER_WAY), total.c.studies > 0)
     with place.index.connect() as conn:
-        return conn.execute(query.limit(1)).scalar() is not None
+        return conn.execute(_ANY_UNDER_WAY).scalar() is not None
 
 
 @dataclass(slots=True)
@@ -35,11 +42,8 @@ class Progress:
         if now - self.looked < SECONDS / 4:
             return
         self.looked = now
-        query = select(study.c.id, study.c.generation, study.c.done, study.c.total).where(
-            study.c.state == StudyState.PROCESSING, study.c.done > 0
-        )
         with place.index.connect() as conn:
-            rows = conn.execute(query).all()
+            rows = conn.execute(_AT_WORK).all()
         for study_id, number, done, of in rows:
             last, before = self.told.get(study_id, (0.0, 0))
             if done != before and now - last >= SECONDS:

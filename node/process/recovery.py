@@ -7,7 +7,7 @@ import json
 from sqlalchemy import delete, select
 
 from node.inbox.states import StudyState
-from node.inbox.tables import instance, job, study
+from node.inbox.tables import job, study
 from node.outbox.manifest import ManifestInvalid
 from node.process.holding import hold, untrusted
 from node.process.messages import AHEAD
@@ -34,7 +34,8 @@ def recover(place: Workplace) -> None:
             conn.execute(delete(job).where(job.c.id == row.id))
             if row.generation == AHEAD:
                 continue  # its instances wait for their study anyhow
-            again = waiting_instances(transaction, instance.c.id.in_(json.loads(row.instances)))
+            names = json.loads(row.instances)
+            again = waiting_instances(transaction, row.study, row.generation, among=names)
             queue_jobs(place, transaction, row.study, row.generation, again)
         unfinished = conn.execute(
             select(study.c.id, study.c.generation).where(

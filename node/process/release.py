@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from node import __version__, disk
 from node.inbox.index import AnyRow
@@ -27,6 +27,17 @@ from node.profile.actions import Option
 
 _RELEASED_MODE = 0o440
 _FOLDER_MODE = 0o750
+
+_LATE = (
+    select(study.c.last_arrival_steady)
+    .join(instance, instance.c.study == study.c.id)
+    .where(
+        study.c.id == bindparam("study_id"),
+        instance.c.state == InstanceState.RECEIVED,
+        instance.c.generation.is_(None),
+    )
+    .limit(1)
+)
 
 
 @dataclass(slots=True)
@@ -136,12 +147,8 @@ def _mark_listed(transaction: Transaction, row: AnyRow, manifest: Manifest) -> l
 
 def reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
     """Take a released study up again if instances came while its generation was at work."""
-    late = select(instance.c.id).where(
-        instance.c.study == row.id,
-        instance.c.state == InstanceState.RECEIVED,
-        instance.c.generation.is_(None),
-    )
-    if transaction.conn.execute(late.limit(1)).scalar() is None:
+    arrived = transaction.conn.execute(_LATE, {"study_id": row.id}).scalar()
+    if arrived is None:
         return
     move_study(
         transaction.conn,
@@ -149,7 +156,7 @@ def reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
         StudyState.RELEASED,
         StudyState.RECEIVING,
         transaction.now,
-        first_arrival_steady=study.c.last_arrival_steady,
+        first_arrival_steady=arrived,
     )
     transaction.tell("study_reopened", row.id)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -31,7 +32,6 @@ from node.process.closing import close_generations
 from node.process.completing import complete_studies
 from node.process.deciding import apply_decisions
 from node.process.housekeeping import Housekeeping, keep_house
-from node.process.jobs import start_jobs
 from node.process.keys import KeyRefused
 from node.process.opening import open_workplace
 from node.process.progress import Progress, under_way
@@ -39,6 +39,7 @@ from node.process.recording import record
 from node.process.recovery import recover
 from node.process.release import Chain
 from node.process.retention import finish_purging
+from node.process.starting import start_jobs
 from node.process.warming import tell_profiles
 from node.process.workplace import Workplace
 from node.profile import ProfileError
@@ -113,8 +114,7 @@ def tick(this: Run) -> None:
     steps = 0
     if came or time.monotonic() >= this.idle_until:
         steps = _take_steps(this)
-    for ended in this.pool.collect(0.0 if steps or this.backlog else TICK_SECONDS):
-        _record(this, ended)
+    _record(this, this.pool.collect(0.0 if steps or this.backlog else TICK_SECONDS))
     keep_house(this.place, this.housekeeping)
     observe.notify_systemd("WATCHDOG=1")
 
@@ -127,7 +127,8 @@ def _take_steps(this: Run) -> int:
         completed = complete_studies(place)
     begun = begin_generations(place, this.ahead)
     this.progress.tell(place)
-    closed, started = (0, 0) if _in_trouble(this) else (_close(this), _start_jobs(this))
+    # Workers first: they are busy while we close what others have done.
+    started, closed = (0, 0) if _in_trouble(this) else (_start_jobs(this), _close(this))
     check_totals(place, this.housekeeping.audit)
     this.idle_until = 0.0 if under_way(place) else time.monotonic() + IDLE_SECONDS
     return completed + begun + closed + started
@@ -167,10 +168,15 @@ def _in_trouble(this: Run) -> bool:
     return time.monotonic() < this.trouble_until
 
 
-def _record(this: Run, ended: Ended) -> None:
+def _record(this: Run, ended: Sequence[Ended]) -> None:
+    if not ended:
+        return
     this.idle_until = 0.0
-    write_down = this.ahead.note if ended.token in this.ahead.active else record
-    if write_down(this.place, ended):
+    early = [one for one in ended if one.token in this.ahead.active]
+    trouble = [this.ahead.note(this.place, one) for one in early]
+    if due := [one for one in ended if one not in early]:
+        trouble.append(record(this.place, due))
+    if any(trouble):
         _pause(this)
 
 
@@ -180,8 +186,7 @@ def _drain(this: Run) -> None:
     log.info("role_stopping", jobs=this.pool.active)
     deadline = time.monotonic() + DRAIN_SECONDS
     while this.pool.active and time.monotonic() < deadline:
-        for ended in this.pool.collect(TICK_SECONDS):
-            _record(this, ended)
+        _record(this, this.pool.collect(TICK_SECONDS))
     this.pool.stop()
     close_generations(this.place, this.chain)
     with this.place.transaction() as transaction:

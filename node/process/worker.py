@@ -52,6 +52,11 @@ _PASSING = frozenset(
 _known: dict[tuple[str, str, Path | None], Profile] = {}
 
 
+def treat_all(messages: tuple[Deidentify, ...]) -> tuple[Done, ...]:
+    """Do the jobs that share this worker, one after the other."""
+    return tuple(map(treat, messages))
+
+
 def treat(message: Deidentify) -> Done:
     """Do a job; an instance that fails does not stop the others.
 

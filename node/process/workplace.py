@@ -23,6 +23,7 @@ from node.process.clock import SteadyClock
 from node.profile.recipe import Recipe
 
 log = structlog.get_logger()
+_WRITE_EVENTS = insert(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Workplace:
         with self.index.begin() as conn:
             transaction = Transaction(conn, self.clock.now(), time.time())
             yield transaction
+            if transaction.events:
+                conn.execute(_WRITE_EVENTS, transaction.events)
         for name, facts in transaction.told:
             log.info(name, **facts)
 
@@ -71,13 +74,31 @@ class Transaction:
     now: float
     wall: float
     told: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     def tell(self, name: str, study: str, **facts: Any) -> None:
         """Write an event of a study into its timeline, and log it after the commit."""
         detail = json.dumps(facts, default=str)
-        self.conn.execute(insert(event).values(study=study, at=self.wall, name=name, detail=detail))
+        self.events.append({"study": study, "at": self.wall, "name": name, "detail": detail})
         self.told.append((name, {"study": study, **facts}))
 
     def log(self, name: str, **facts: Any) -> None:
         """Log an event of no study, or one too frequent for a timeline, after the commit."""
         self.told.append((name, facts))
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Do what concerns one study: whole, or not at all where it raises.
+
+        So studies share a transaction, and what goes wrong with one undoes nothing of the others.
+        """
+        told, events = len(self.told), len(self.events)
+        self.conn.exec_driver_sql("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.conn.exec_driver_sql("ROLLBACK TO part")
+            del self.told[told:], self.events[events:]
+            raise
+        finally:
+            self.conn.exec_driver_sql("RELEASE part")

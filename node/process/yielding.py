@@ -48,12 +48,12 @@ class Yielding:
 
 
 def _waited_for(place: Workplace, *, slots_short: bool) -> set[int]:
-    """Give the jobs ahead whose study is complete; if slots are short and jobs wait, all."""
+    """Give the workers ahead that a complete study waits for; if jobs wait for slots, all."""
     queued = job.alias()
     waiting = select(queued.c.id).where(queued.c.state == "QUEUED", queued.c.generation != AHEAD)
     reasons = [study.c.state == StudyState.COMPLETE, *([waiting.exists()] if slots_short else [])]
     query = (
-        select(job.c.id)
+        select(job.c.run)
         .join(study, study.c.id == job.c.study)
         .where(job.c.generation == AHEAD, or_(*reasons))
     )

@@ -37,6 +37,7 @@ class InlinePool:
     slots: int = 2
     ended: list[Ended] = field(default_factory=list)
     started: list[Any] = field(default_factory=list)
+    runs: list[tuple[Any, ...]] = field(default_factory=list)
     hold: bool = False
 
     @property
@@ -50,12 +51,15 @@ class InlinePool:
         return len(self.ended)
 
     def start(self, token: int, job: Any, message: Any, _timeout: float, _limits: Any) -> None:
-        """Run a job."""
-        self.started.append(message)
+        """Run the jobs that share a worker."""
+        self.started.extend(message)
+        self.runs.append(message)
         try:
             self.ended.append(Ended(token, reply=job(message)))
         except SystemExit:
             self.ended.append(Ended(token, death="its process died (exit code -9)"))
+        except TimeoutError:
+            self.ended.append(Ended(token, death="took longer than it may"))
         except MemoryError as error:
             self.ended.append(Ended(token, death="raised MemoryError", error=error))
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
 
 from node.deid import Deidentified, Held, Quarantined
 from node.process.messages import Deidentify, Done
+from node.process.worker import treat_all
 from node.profile.recipe import Recipe
 from node.validate import Finding, InstanceFacts, Severity, Verdict
 
@@ -78,12 +80,14 @@ def new_uid(uid: str) -> str:
     return f"2.25.{int(hashlib.sha256(uid.encode()).hexdigest()[:30], 16)}"
 
 
-def deaths(treat: object, deadly: set[str]) -> object:
-    """Wrap `treat`: a chunk with one of these instances in it kills its worker."""
+def deaths(
+    deadly: set[str], death: BaseException | None = None
+) -> Callable[[tuple[Deidentify, ...]], tuple[Done, ...]]:
+    """Make a `treat_all` whose worker dies of certain instances."""
 
-    def treat_or_die(message: Deidentify) -> Done:
-        if deadly & {file.instance for file in message.files}:
-            raise SystemExit(9)
-        return treat(message)
+    def treat_or_die(messages: tuple[Deidentify, ...]) -> tuple[Done, ...]:
+        if deadly & {file.instance for message in messages for file in message.files}:
+            raise death or SystemExit(9)
+        return treat_all(messages)
 
     return treat_or_die

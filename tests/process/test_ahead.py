@@ -10,7 +10,7 @@ import pytest
 
 from node.pool import PoolBroken
 from node.process import ahead, jobs, yielding
-from node.process.worker import treat
+from node.process.worker import treat_all
 from tests.factories import make_instance, patient_id
 from tests.process import scripted
 from tests.process.conftest import Door
@@ -150,10 +150,10 @@ def test_a_run_that_ends_with_a_worker_ahead_goes_on(
         raise Collapse
 
     arrive(door)
-    monkeypatch.setattr(jobs, "treat", collapse)
+    monkeypatch.setattr(jobs, "treat_all", collapse)
     with pytest.raises(Collapse):
         door.tick()
-    monkeypatch.setattr(jobs, "treat", treat)
+    monkeypatch.setattr(jobs, "treat_all", treat_all)
     door.restart()
     assert {row.attempts for row in door.instances().values()} == {1}
     door.settle()
@@ -165,7 +165,7 @@ def test_an_instance_that_kills_its_worker_is_found_all_the_same(
 ) -> None:
     """The first death was ahead and counts."""
     names = arrive(door)
-    monkeypatch.setattr(jobs, "treat", scripted.deaths(treat, {names[3]}))
+    monkeypatch.setattr(jobs, "treat_all", scripted.deaths({names[3]}))
     door.tick(2)
     assert {row.attempts for row in door.instances().values()} == {1}
     door.settle()

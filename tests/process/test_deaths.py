@@ -8,7 +8,7 @@ import pytest
 
 from node.inbox import views
 from node.process import jobs
-from node.process.worker import treat
+from node.process.worker import treat_all
 from tests.factories import identifiers, make_instance
 from tests.process import scripted
 from tests.process.conftest import Door
@@ -26,7 +26,7 @@ def test_one_instance_that_kills_its_worker_is_found_and_only_it_is_quarantined(
 ) -> None:
     """A chunk is tried again, then halved, until the instance that kills is alone."""
     names = door.arrive(*(make_instance(instance=number) for number in range(40)))
-    monkeypatch.setattr(jobs, "treat", scripted.deaths(treat, {names[17]}))
+    monkeypatch.setattr(jobs, "treat_all", scripted.deaths({names[17]}))
     door.settle()
     states = door.states()
     assert states.pop(names[17]) == "QUARANTINED"
@@ -48,12 +48,12 @@ def test_attempts_are_on_disk_before_the_worker_starts(
         raise Collapse
 
     (name,) = door.arrive(make_instance())
-    monkeypatch.setattr(jobs, "treat", collapse)
+    monkeypatch.setattr(jobs, "treat_all", collapse)
     with pytest.raises(Collapse):
         door.settle()
     door.restart()
     assert door.instances()[name].attempts == 1
-    monkeypatch.setattr(jobs, "treat", treat)
+    monkeypatch.setattr(jobs, "treat_all", treat_all)
     door.settle()
     assert door.study().state == "RELEASED"
 
