@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
@@ -34,7 +35,7 @@ COMMANDS = {
     "find": "node.cli.finding:find",
     "conformance": "node.cli.conformance:conformance",
     "user": "node.cli.users:user",
-    "keygen": "node.cli.configuration:keygen",
+    "keygen": "node.cli.keygen:keygen",
 }
 
 
@@ -60,6 +61,11 @@ def deid_node() -> None:
     """Receive DICOM studies, de-identify and prove them, and forward them to a research PACS."""
 
 
+#: What a verb writes into a zone is for all of the zone's group, and for nobody else.
+UMASK = 0o007
+
+
 def main() -> None:
     """Run `deid-node`: exits 0 done, 1 a failure that the text explains, 2 usage or settings."""
+    os.umask(UMASK)
     deid_node(prog_name="deid-node")

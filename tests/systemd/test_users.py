@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 import port_for
 import pytest
 
+from node import audit
 from node.config import load_config
 from node.outbox.signing import create_signing_key
 from node.profile.key import create_key
@@ -203,6 +205,21 @@ def test_web_sees_the_whole_status(node: Node) -> None:
     assert code == 0, printed
     assert '"released": 3' in printed
     assert '"delivered": 3' in printed
+
+
+def test_an_operator_who_was_first_keeps_no_role_from_writing(node: Node) -> None:
+    """The trail that root's `find` begins with root's umask is one that web writes on."""
+    subprocess.run(
+        [sys.executable, "-m", "node", "find", "-c", str(node.config)],
+        input="nobody's", text=True, umask=0o022, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    trail = node.root / "inbox" / "audit" / "people.jsonl"
+    entry = f"audit.append(Path({str(trail)!r}), 'ada', 'decided', '2026-01-02T03:04:05+00:00')"
+    code, printed = node.users["deid-web"].run(
+        "-c", f"from pathlib import Path; from node import audit; {entry}"
+    )
+    assert (code, printed) == (0, "")
+    assert [entry.what for entry in audit.read(trail)] == ["find", "decided"]
 
 
 def test_nothing_is_open_to_others(node: Node) -> None:
