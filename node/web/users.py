@@ -89,11 +89,13 @@ def read_users(path: Path) -> dict[str, User]:
 
 
 def write_users(path: Path, users: Mapping[str, User]) -> None:
-    """Write the file anew, whole or not at all."""
+    """Write the file anew, whole or not at all; its owner and group stay as they were."""
     lines = [f"{user.name}:{user.right}:{user.hashed}\n" for user in users.values()]
     part = path.with_name(f".{path.name}.part")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
+        if path.exists():
+            os.fchown(fd, path.stat().st_uid, path.stat().st_gid)
         file.writelines(lines)
         file.flush()
         os.fsync(fd)
