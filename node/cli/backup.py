@@ -35,8 +35,6 @@ def backup(folder: Path, config_path: Path | None) -> None:
         leave(f"{error}: start the node, and back it up then")
     for problem in problems:
         click.echo(problem)
-    click.echo(
-        f"{folder} holds everything but the keys: keep a copy of {config.keys_dir} elsewhere"
-    )
+    click.echo(f"{folder} holds everything but the keys: keep a copy of them elsewhere")
     if problems:
         raise SystemExit(FAILED)
