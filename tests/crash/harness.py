@@ -6,26 +6,26 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.dataset import FileDataset
-from sqlalchemy import Connection
 
 from node.config import NodeConfig, load_config
 from node.inbox import views
-from node.inbox.index import open_index
 from node.inbox.layout import Inbox
 from node.inbox.verify import verify_inbox
 from node.outbox.layout import Outbox
+from node.status.read import reading_index
 from node.status.verify import verify_node
 from node.upper_layer import UpperLayerError
 from tests.factories import identifiers
 from tests.peers import ResearchPacs, research_pacs, send
 from tests.ports import free_port
-from tests.starting import PATIENCE, start
+from tests.starting import PATIENCE, logged, start
 
 ROLES = ("receive", "process", "forward")
 
@@ -39,7 +39,7 @@ min_free_bytes = 0
 [completion]
 quiet_seconds = 0.2
 [process]
-chunk_instances = 2
+chunk_instances = {chunk}
 [forward]
 port = 0
 retry_first_seconds = 0.2
@@ -99,8 +99,8 @@ class CrashNode:
             process.send_signal(signal.SIGKILL)
         for process in self.roles.values():
             process.wait(timeout=PATIENCE)
-        if self.inbox.database.exists():
-            with self.index() as conn:
+        with reading_index(self.config) as conn:
+            if conn is not None:  # it may die before it has made its first index
                 assert [str(problem) for problem in verify_inbox(self.inbox, conn)] == []
 
     def keep_alive(self) -> None:
@@ -164,18 +164,17 @@ class CrashNode:
             self.keep_alive()
             time.sleep(0.05)
 
+    def starts(self) -> Counter[str]:
+        """Count how often each role got so far as to work."""
+        names = ("listener_opened", "role_started")
+        events = [event for name in names for event in logged(self.folder / "log", name)]
+        return Counter(event["role"] for event in events)
+
     def counts(self) -> dict[str, int]:
         """Give the eight counts of conservation."""
-        with self.index() as conn:
+        with reading_index(self.config) as conn:
+            assert conn is not None
             return views.conservation(conn, len(list(self.inbox.arrived.glob("*.dcm"))))
-
-    @contextmanager
-    def index(self) -> Iterator[Connection]:
-        """Read the index."""
-        index = open_index(self.inbox.database, readonly=True)
-        with index.connect() as conn:
-            yield conn
-        index.dispose()
 
     def log(self) -> str:
         """Give the end of what the roles printed."""
@@ -192,15 +191,17 @@ class CrashNode:
 
 
 @contextmanager
-def crash_node(folder: Path, compiled: Path | None = None) -> Iterator[CrashNode]:
+def crash_node(folder: Path, compiled: Path | None = None, chunk: int = 2) -> Iterator[CrashNode]:
     """Run the roles and a research PACS while the block runs.
 
-    `compiled`: where nodes that follow one another keep their compiled modules.
+    `compiled`: where nodes that follow one another keep their compiled modules. `chunk`: so many
+    instances a job.
     """
     with research_pacs(folder / "pacs") as pacs:
         port = free_port()
         (folder / "node.toml").write_text(
-            CONFIG.format(data=folder / "data", port=port, pacs=pacs.port), encoding="utf-8"
+            CONFIG.format(data=folder / "data", port=port, pacs=pacs.port, chunk=chunk),
+            encoding="utf-8",
         )
         node = CrashNode(folder, port, pacs, load_config(folder / "node.toml"), compiled)
         try:
