@@ -15,9 +15,12 @@ BUCKETS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0)
 
 
 def findings_by_check(conn: Connection) -> list[tuple[str, str, int]]:
-    """Count findings by check and severity."""
-    query = select(finding.c.check, finding.c.severity, func.count()).group_by(
-        finding.c.check, finding.c.severity
+    """Count the findings of held studies by check and severity; nobody has decided these yet."""
+    query = (
+        select(finding.c.check, finding.c.severity, func.count())
+        .join(study, study.c.id == finding.c.study)
+        .where(study.c.state == StudyState.HELD)
+        .group_by(finding.c.check, finding.c.severity)
     )
     return [(check, severity, count) for check, severity, count in conn.execute(query)]
 

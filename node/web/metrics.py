@@ -64,7 +64,7 @@ class NodeMetrics(Collector):
                 return
             found = [((check, severity), n) for check, severity, n in
                      measures.findings_by_check(conn)]  # fmt: skip
-            yield _gauge("findings", "Findings by check.", ("check", "severity"), found)
+            yield _gauge("findings", "Findings in held studies.", ("check", "severity"), found)
             size = measures.received_bytes(conn)
             yield _gauge("received_bytes", "Bytes of all received instances.", (), [((), size)])
             counts, total = measures.release_seconds(conn)

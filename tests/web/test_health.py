@@ -16,7 +16,7 @@ from node.config import NodeConfig
 from node.disk import lock_file
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
-from node.inbox.tables import instance
+from node.inbox.tables import instance, study
 from node.outbox.layout import Outbox
 from node.web.app import make_app
 from tests.web.conftest import Ask
@@ -73,6 +73,18 @@ def test_metrics_tell_instances_studies_and_deliveries(ask: Ask) -> None:
     assert samples["deid_node_release_seconds_bucket", "100.0"] == 1
     assert samples["deid_node_release_seconds_sum",] == 50
     assert samples["deid_node_deliveries", "DELIVERED", "research"] == 1
+
+
+def test_a_finding_that_was_decided_about_rings_no_longer(ask: Ask) -> None:
+    """A leak in a study that a person rejected, say: it is in the rows for ever."""
+    client = ask(studies=4)
+    assert "deid_node_findings{" in client.get("/metrics").text
+    config: NodeConfig = client.app.state.config  # type: ignore[attr-defined] -- a Starlette
+    index = open_index(Inbox(config.inbox_dir).database)
+    with index.begin() as conn:
+        conn.execute(study.update().values(state="REJECTED"))
+    index.dispose()
+    assert "deid_node_findings{" not in client.get("/metrics").text
 
 
 def test_the_alert_rules_speak_of_metrics_that_there_are(ask: Ask) -> None:
