@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def check_files(
         tls = _table(_table(tables, "receive"), "tls")
         mistakes += _missing_here("receive.tls", tls, ("certificate", "private_key", "client_ca"))
     if "forward" in roles:
+        mistakes += _extras(tables)
         mistakes += _missing(tables, "destinations", ("credential",))
         for number, destination in _rows(tables, "destinations"):
             tls = _table(destination, "tls")
@@ -75,6 +77,14 @@ def _web(web: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake("web.users", str(error))
     if not is_loopback(str(web.get("host", "127.0.0.1"))) and not (users and web.get("tls")):
         yield Mistake("web.host", "beyond loopback the page needs [web] users and [web.tls]")
+
+
+def _extras(tables: Mapping[str, Any]) -> Iterator[Mistake]:
+    for number, destination in _rows(tables, "destinations"):
+        if destination.get("type") == "stow" and find_spec("dicomweb_client") is None:
+            from node.forward.stow import NO_EXTRA  # noqa: PLC0415 -- `forward` only
+
+            yield Mistake(f"destinations[{number}].type", NO_EXTRA)
 
 
 def _missing(tables: Mapping[str, Any], key: str, names: tuple[str, ...]) -> Iterator[Mistake]:

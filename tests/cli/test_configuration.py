@@ -91,6 +91,17 @@ def test_a_mistake_inside_a_profile_is_told_with_its_place(tmp_path: Path) -> No
     assert "clean-pixel-data" in told
 
 
+def test_a_destination_that_needs_what_is_not_installed_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by `config check`, not by the first delivery at night."""
+    monkeypatch.setitem(sys.modules, "dicomweb_client", None)
+    told = check(
+        tmp_path, '[[destinations]]\nname = "d"\ntype = "stow"\nurl = "https://pacs.example"\n'
+    )
+    assert "destinations[0].type: STOW needs" in told
+
+
 def test_the_default_configuration_has_no_mistake() -> None:
     """A node runs out of the box."""
     shipped = Path(__file__).parents[2] / "config" / "node.toml"
