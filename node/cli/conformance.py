@@ -20,6 +20,13 @@ from node.receive.contexts import supported_contexts
 from node.upper_layer import Supported
 from node.upper_layer.names import STORAGE_COMMITMENT_PUSH, VERIFICATION
 
+#: SOP classes of PS3.6 Table A-1 that pydicom's dictionary has no name for yet.
+NEWER = {
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.1": "Waveform Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.2": "Waveform Acquisition Presentation State Storage",
+}
 #: What a reaction of the forwarder means, in words.
 REACTIONS = {
     "STORED": "counts as stored",
@@ -81,7 +88,7 @@ def _facts(config: NodeConfig) -> dict[str, Any]:
 
 
 def _named(uid: str) -> tuple[str, str]:
-    return UID(uid).name, uid
+    return NEWER.get(uid, UID(uid).name), uid
 
 
 def _of(contexts: tuple[Supported, ...], abstract_syntax: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ def test_it_names_every_sop_class_and_transfer_syntax() -> None:
     told = statement(ROOT / "config" / "node.toml")
     for uid in (*storage_sop_classes(), *TRANSFER_SYNTAXES):
         assert f"| {uid} |" in told
+        assert f"| {uid} | {uid} |" not in told, "it has a name"
 
 
 def test_it_follows_the_configuration(tmp_path: Path) -> None:
