@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,17 @@ def test_the_target_starts_and_stops_every_role() -> None:
     assert sorted(wanted) == sorted(f"deid-node-{role}.service" for role in ROLES)
     for unit in wanted:
         assert "PartOf=deid-node.target" in (SHIPPED / unit).read_text()
+
+
+def test_the_documentation_that_units_name_is_installed() -> None:
+    """`systemctl status` points an operator to a page that the wheel brings."""
+    pages = tomllib.loads((SHIPPED.parent / "pyproject.toml").read_text())
+    shared = pages["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]["docs"]
+    for path in [*SHIPPED.glob("*.service"), *SHIPPED.glob("*.target")]:
+        (named,) = re.findall(
+            r"^Documentation=file:/opt/deid-node/(\S+)$", path.read_text(), re.MULTILINE
+        )
+        assert (SHIPPED.parent / "docs" / Path(named).relative_to(shared)).is_file()
 
 
 def test_process_has_no_network_and_forward_no_inbox() -> None:
