@@ -33,11 +33,14 @@ def create_exclusive(path: Path, mode: int = 0o600) -> int:
     return os.open(path, flags, mode)
 
 
-def write(fd: int, content: bytes | bytearray | memoryview) -> None:
-    """Write all of it where the descriptor stands."""
-    left = memoryview(content)
-    while left:
-        left = left[os.write(fd, left) :]
+def write(fd: int, *pieces: bytes | bytearray | memoryview) -> None:
+    """Write all the pieces, in order, where the descriptor stands; at most 1,024 (IOV_MAX)."""
+    written = os.writev(fd, pieces)
+    for piece in pieces:
+        left = memoryview(piece)[written:]
+        written = max(0, written - len(piece))
+        while left:
+            left = left[os.write(fd, left) :]
 
 
 def fsync(fd: int) -> None:

@@ -43,8 +43,10 @@ class ElementWalk:
     def run(self, wanted: frozenset[int], last: int) -> tuple[dict[int, bytes], int, str]:
         """Give the wanted values at top level, where `last` was passed, and what went wrong."""
         found: dict[int, bytes] = {}
-        previous = 0
-        for _ in range(_MAX_ELEMENTS):
+        previous, left = 0, _MAX_ELEMENTS
+        while left > 0:
+            if not self.open and not self.implicit:
+                previous, left = self._short_ones(previous, left, found, wanted, last)
             at = self.base + self.pos
             if at >= self.size:
                 return found, at, "a sequence does not end" if self.open else ""
@@ -63,7 +65,33 @@ class ElementWalk:
             fault = self._element(tag, vr, length, found if tag in wanted else None)
             if fault:
                 return found, at, fault
+            left -= 1
         return found, self.base + self.pos, "there are too many elements before the Study"
+
+    def _short_ones(
+        self, previous: int, left: int, found: dict[int, bytes], wanted: frozenset[int], last: int
+    ) -> tuple[int, int]:
+        """Take what most elements are: of a short VR, in order, whole in the window.
+
+        It does with them what `run` does with each, but quicker; the first that is not so, or is
+        wrong, is left to `run`. Gives the tag that was the last, and how many may still come.
+        """
+        data, position, header_of, short = self.data, self.pos, self.header_of, _SHORT_VR
+        end = min(len(data), self.size - self.base)
+        last_header = end - _SHORT_HEADER
+        while left and position <= last_header:
+            group, element, vr, length = header_of(data, position)
+            tag = group << 16 | element
+            behind = position + _SHORT_HEADER + length
+            if vr not in short or behind > end or not previous < tag <= last:
+                break
+            if tag in wanted:
+                if length > _MAX_VALUE:
+                    break
+                found[tag] = data[position + _SHORT_HEADER : behind]
+            previous, position, left = tag, behind, left - 1
+        self.pos = position
+        return previous, left
 
     def _refill(self) -> None:
         self.base += self.pos

@@ -30,6 +30,7 @@ _WANTED = frozenset({
 })  # fmt: skip
 _META_WANTED = frozenset({META_SYNTAX, META_CALLING, META_CALLED})
 
+_BEGINNING = 2 * WINDOW
 _MAX_INFLATED = 4 * 1024 * 1024
 _PREFIX = 132  # 128 bytes of preamble and "DICM" (PS3.10 7.1)
 _CODE = re.compile(r"[A-Z0-9_]{1,16}")
@@ -88,7 +89,15 @@ def read_header(source: Path | int | bytes) -> Header:
 
 
 def _reader_of(fd: int) -> ReadAt:
-    return lambda offset, length: os.pread(fd, length, offset)
+    """Read the file's beginning at once: nearly always no more is asked for."""
+    beginning = os.pread(fd, _BEGINNING, 0)
+
+    def read_at(offset: int, length: int) -> bytes:
+        if offset + length <= len(beginning):
+            return beginning[offset : offset + length]
+        return os.pread(fd, length, offset)
+
+    return read_at
 
 
 def _slices_of(data: bytes) -> ReadAt:

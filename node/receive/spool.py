@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -105,10 +106,10 @@ class Partial:
         else:
             self.discard()
 
-    def write(self, content: bytes | memoryview) -> None:
-        """Write all of it, and let the disk begin with it while the peer sends the rest."""
-        disk.write(self.fd, content)
-        self._written += len(content)
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        """Write all of them, and let the disk begin with it while the peer sends the rest."""
+        disk.write(self.fd, *pieces)
+        self._written += sum(map(len, pieces))
         if self._written - self._written_back >= _WRITE_BACK_BYTES:
             self.write_back()
 

@@ -53,8 +53,7 @@ def store(
     )
     try:
         with spool.begin() as partial:
-            partial.write(meta)
-            size = _receive_dataset(association, partial, storage, max_bytes)
+            size = _receive_dataset(association, meta, partial, storage, max_bytes)
             partial.write_back()
             _check_header(partial, command)
             partial.keep()
@@ -65,18 +64,23 @@ def store(
 
 
 def _receive_dataset(
-    association: Association, partial: Partial, storage: Storage, max_bytes: int
+    association: Association, meta: bytes, partial: Partial, storage: Storage, max_bytes: int
 ) -> int:
+    """Write File Meta and dataset; give the dataset's length."""
     size = 0
+    not_written = [memoryview(meta)]
     look_again = _LOOK_AGAIN_BYTES
-    for fragment in association.fragments():
-        size += len(fragment)
+    for fragments in association.fragments():
+        size += sum(map(len, fragments))
         if size > max_bytes:
             raise Refusal(Status.OUT_OF_RESOURCES, "longer than max_instance_bytes")
         if size > look_again:
             _check_room(storage)
-            look_again += _LOOK_AGAIN_BYTES
-        partial.write(fragment)
+            look_again = size + _LOOK_AGAIN_BYTES
+        partial.write(not_written + fragments)
+        not_written = []
+    if not_written:
+        partial.write(not_written)
     return size
 
 

@@ -28,6 +28,8 @@ from node.upper_layer.wire import Buffer, Wire
 
 #: What a caller leaves unread of a dataset is passed over up to this; more ends the association.
 _MOST_PASSED_OVER = 64 * 1024 * 1024
+#: A peer may cut a dataset into the smallest fragments: so many are given at once at most.
+_MOST_AT_ONCE = 64
 #: How long we wait for a peer to take an A-ABORT and to close.
 _ABORT_SECONDS = 1.0
 
@@ -88,34 +90,31 @@ class Association:
             raise ConnectionLost("we were asked to end")
         return self._receive(time.monotonic() + self.deadlines.idle, "the next message")
 
-    def fragments(self) -> Iterator[memoryview]:
-        """Give the dataset of the last message, piece by piece; each is valid until the next."""
+    def fragments(self) -> Iterator[list[memoryview]]:
+        """Give the dataset of the last message: at each time all that is here of it, in order.
+
+        The fragments of a list are valid until the next list is asked for.
+        """
         with self._ending_on_failure():
             while self._dataset_context:
-                context_id, control, data = self._incoming.pdv(self._deadline(), "a dataset")
-                if control & COMMAND or context_id != self._dataset_context:
-                    raise ProtocolViolated(
-                        "a dataset is interrupted", AbortReason.UNEXPECTED_PARAMETER
-                    )
-                self._bytes += len(data)
-                if control & LAST:
-                    self._dataset_context = 0
-                if data:
-                    yield data
+                here = [self._next_fragment()]
+                while self._has_more_here and len(here) < _MOST_AT_ONCE:
+                    here.append(self._next_fragment())
+                yield here
 
     def read_dataset(self, limit: int) -> bytes:
         """Read a whole small dataset; ProtocolViolated where it is longer than `limit` bytes."""
         whole = bytearray()
-        for fragment in self.fragments():
-            whole += fragment
+        for fragments in self.fragments():
+            whole += b"".join(fragments)
             self._bound(len(whole), limit, "a dataset is too long")
         return bytes(whole)
 
     def pass_over_dataset(self) -> None:
         """Receive what is left of a dataset and forget it; what does not end is aborted."""
         passed = 0
-        for fragment in self.fragments():
-            passed += len(fragment)
+        for fragments in self.fragments():
+            passed += sum(map(len, fragments))
             self._bound(passed, _MOST_PASSED_OVER, "a refused dataset does not end")
 
     def send(self, context_id: int, command: Command, dataset: Buffer = b"") -> None:
@@ -200,6 +199,19 @@ class Association:
             if len(encoded) > MAX_COMMAND_BYTES:
                 raise ProtocolViolated("a command is too long")
         return first_context, bytes(encoded)
+
+    @property
+    def _has_more_here(self) -> bool:
+        return self._dataset_context > 0 and self._incoming.is_here
+
+    def _next_fragment(self) -> memoryview:
+        context_id, control, data = self._incoming.pdv(self._deadline(), "a dataset")
+        if control & COMMAND or context_id != self._dataset_context:
+            raise ProtocolViolated("a dataset is interrupted", AbortReason.UNEXPECTED_PARAMETER)
+        self._bytes += len(data)
+        if control & LAST:
+            self._dataset_context = 0
+        return data
 
     def _deadline(self) -> float:
         """Say until when the next PDU of the message in hand must begin."""

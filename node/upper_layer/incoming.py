@@ -35,6 +35,15 @@ class Incoming:
         """Tell whether a P-DATA-TF has more to give."""
         return self._left > 0
 
+    @property
+    def is_here(self) -> bool:
+        """Tell whether `pdv` has not to wait: what it will give was received already."""
+        filled = self._wire.filled
+        if self._left or filled < PDU_HEADER.size:
+            return self._left > 0
+        _, length = PDU_HEADER.unpack_from(self._wire.view, self._wire.start)
+        return bool(filled >= PDU_HEADER.size + length)
+
     def next_pdu(self, deadline: float, step: str) -> Pdu:
         """Receive a PDU; the payload of a P-DATA-TF is there for `pdv`.
 

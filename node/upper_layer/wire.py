@@ -3,6 +3,9 @@
 Bytes are received into the buffer as they come, whole PDUs are looked at in place. TCP_NODELAY and
 TCP_QUICKACK (armed again at each receive) keep a peer that writes a PDU in two pieces from waiting
 40 ms for our acknowledgement (Nagle's algorithm against delayed acknowledgement).
+
+The kernel's own timeouts (SO_RCVTIMEO, SO_SNDTIMEO) keep the deadlines: Python's would cost two
+more system calls at each step, and after each of them a thread may have to wait for the others.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import mmap
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Sequence
 
@@ -19,6 +23,8 @@ from node.upper_layer.errors import ConnectionLost, PeerTimedOut
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
+#: In seconds; the kernel takes 0 for no timeout.
+_SHORTEST_TIMEOUT = 0.001
 #: At most this many pieces in one sendmsg (Linux: UIO_MAXIOV).
 _MOST_PIECES = 1024
 
@@ -30,6 +36,10 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._tls = isinstance(sock, ssl.SSLSocket)
+        if not self._tls:
+            sock.settimeout(None)
+        #: The kernel's timeouts as they are set, in seconds; 0: none.
+        self._timeouts = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
         self._capacity = capacity
         # Anonymous memory: pages that no byte was received into cost nothing.
         self._memory = mmap.mmap(-1, capacity)
@@ -53,11 +63,11 @@ class Wire:
         sock, view = self._sock, self.view
         try:
             while self._end - self.start < count:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise PeerTimedOut(step)
-                sock.settimeout(left)
-                received = sock.recv_into(view[self._end :])
+                self._keep(deadline, socket.SO_RCVTIMEO)
+                try:
+                    received = sock.recv_into(view[self._end :])
+                except BlockingIOError:
+                    continue  # the kernel's timeout is over: is the deadline?
                 if received == 0:
                     raise ConnectionLost("the peer closed the connection")
                 self._end += received
@@ -66,6 +76,11 @@ class Wire:
             raise PeerTimedOut(step) from None
         except OSError:
             raise ConnectionLost("the connection broke while receiving") from None
+
+    @property
+    def filled(self) -> int:
+        """How many bytes stand at `start` now."""
+        return self._end - self.start
 
     def take(self, count: int) -> memoryview:
         """Step over `count` filled bytes and show them; valid until the next fill."""
@@ -90,11 +105,11 @@ class Wire:
     def _send_pieces(self, pieces: list[Buffer], deadline: float) -> None:
         first = 0
         while first < len(pieces):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._sock.settimeout(left)
-            sent = self._sock.sendmsg(pieces[first : first + _MOST_PIECES])
+            self._keep(deadline, socket.SO_SNDTIMEO)
+            try:
+                sent = self._sock.sendmsg(pieces[first : first + _MOST_PIECES])
+            except BlockingIOError:
+                continue
             while first < len(pieces) and sent >= len(pieces[first]):
                 sent -= len(pieces[first])
                 first += 1
@@ -110,6 +125,22 @@ class Wire:
         waiting = select.poll()
         waiting.register(self._sock, select.POLLIN | select.POLLRDHUP)
         return not waiting.poll(0)
+
+    def _keep(self, deadline: float, which: int) -> None:
+        """Let the step that follows end by the deadline, or somewhat before it; TimeoutError after.
+
+        The kernel is told again only where what it was told is no longer near: a step that ends
+        early looks at the clock and goes on.
+        """
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if self._tls:
+            self._sock.settimeout(left)  # OpenSSL takes no notice of the kernel's
+        elif not left / 4 < self._timeouts[which] <= left:
+            seconds = self._timeouts[which] = max(left / 2, _SHORTEST_TIMEOUT)
+            value = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+            self._sock.setsockopt(socket.SOL_SOCKET, which, value)
 
     def interrupt(self) -> None:
         """From another thread: let a waiting receive end; what is sent still goes out."""

@@ -27,11 +27,11 @@ from tests.receive.test_role import Role, a_role
 pytestmark = [pytest.mark.crash, pytest.mark.long, pytest.mark.timeout(0)]
 
 CALLS = [
-    "mkdir", "openat", "flock", "write", "sync_file_range", "newfstatat", "pread64", "fsync",
+    "mkdir", "openat", "flock", "writev", "sync_file_range", "newfstatat", "pread64", "fsync",
     "renameat2", "unlink", "rmdir", "statfs", "getdents64",
 ]  # fmt: skip
 #: Whatever of these fails for an instance, it is refused.
-ALL_COUNT = {"write", "sync_file_range", "pread64", "fsync", "renameat2"}
+ALL_COUNT = {"writev", "sync_file_range", "pread64", "fsync", "renameat2"}
 #: No call is made as often within one association of three instances.
 MOST = 60
 INSTANCES = 3

@@ -79,3 +79,19 @@ def test_a_lock_is_held_once_and_freed_with_its_descriptor(tmp_path: Path) -> No
     os.close(held)
     assert not disk.is_locked(tmp_path / "role.lock")
     assert not disk.is_locked(tmp_path / "absent.lock")
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 7, 100])
+def test_a_write_that_takes_less_than_it_was_given_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Nothing is left out and nothing comes twice, wherever the kernel stopped."""
+    real = os.write
+    monkeypatch.setattr(
+        os, "writev", lambda fd, pieces: real(fd, b"".join(map(bytes, pieces))[:most])
+    )
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, memoryview(data)[:2]))
+    fd = disk.create_exclusive(tmp_path / "file")
+    disk.write(fd, b"one", b"", memoryview(b"twofold"), b"x")
+    os.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"onetwofoldx"

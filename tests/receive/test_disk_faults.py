@@ -112,7 +112,7 @@ def test_room_is_looked_at_again_within_a_large_instance(
 ) -> None:
     """One instance alone does not fill the disk."""
     monkeypatch.setattr("node.receive.store._LOOK_AGAIN_BYTES", 100_000)
-    looks = iter([True, True, True, False])
+    looks = iter([True, False])
     monkeypatch.setattr(Storage, "has_room", property(lambda _: next(looks, True)))
     with receiving(tmp_path) as node, sending(node.port) as association:
         assert send(association, ct(rows=500)) == Status.OUT_OF_RESOURCES

@@ -61,10 +61,10 @@ class Recorder:
         self._tell(Step("name", self._mine.file, folder=path.parent, name=path.name))
         return fd
 
-    def write(self, fd: int, content: bytes) -> None:
+    def write(self, fd: int, *pieces: bytes) -> None:
         """Record bytes."""
-        self._real["write"](fd, content)
-        self._tell(Step("write", self._by_fd[fd], bytes=len(content)))
+        self._real["write"](fd, *pieces)
+        self._tell(Step("write", self._by_fd[fd], bytes=sum(map(len, pieces))))
 
     def fsync(self, fd: int) -> None:
         """Record that a file's bytes are safe."""

@@ -57,7 +57,7 @@ def test_the_next_file_is_there_before_it_is_asked_for(inbox: Inbox) -> None:
         folder = inbox.spool / "0123456789"
         assert [path.name for path in folder.iterdir()] == ["0123456789-000002.part"]
         with spool.begin() as partial:
-            partial.write(b"whole")
+            partial.write([memoryview(b"whole")])
             partial.keep()
         spool.prepare()
     assert [path.name for path in inbox.arrived.iterdir()] == ["0123456789-000002.dcm"]

@@ -194,6 +194,21 @@ def test_what_the_standard_does_not_allow_is_aborted(peer: Peer, said: bytes, re
     assert _aborted(peer, reason)
 
 
+def test_however_small_a_dataset_is_cut_few_fragments_are_held_at_once(peer: Peer) -> None:
+    """A peer that sends a byte at a time costs no memory for each."""
+    association = peer.association()
+    said = bytes(range(200))
+    peer.says(
+        pdus.p_data((IMAGE, COMMAND | LAST, pdus.c_store_rq("1.2.3"))),
+        pdus.p_data(*((IMAGE, LAST * (n == 199), said[n : n + 1]) for n in range(200))),
+    )
+    association.receive()
+    heard = [(len(fragments), b"".join(fragments)) for fragments in association.fragments()]
+    assert b"".join(part for _, part in heard) == said
+    assert max(count for count, _ in heard) <= 64
+    assert len(heard) < 200, "what is here is given at once"
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
