@@ -22,6 +22,10 @@ class DatabaseNotReady(Exception):  # noqa: N818 -- a fact, and it may help to w
     """The database is not there yet, or its writer has not migrated it; waiting helps."""
 
 
+class DatabaseOld(DatabaseNotReady):
+    """The database is of an older version, and its writer has not migrated it yet."""
+
+
 class DatabaseTooNew(Exception):  # noqa: N818 -- a fact; waiting does not help
     """The database was written by a newer version of this program."""
 
@@ -54,7 +58,7 @@ def open_for_reading(path: Path, migrations: Path) -> sa.Engine:
     Raises
     ------
     DatabaseNotReady
-        If it is missing or not yet migrated to this version's schema.
+        If it is missing, or (DatabaseOld) not yet migrated to this version's schema.
     DatabaseTooNew
         If its schema is one that `migrations` does not know.
     """
@@ -71,8 +75,10 @@ def open_for_reading(path: Path, migrations: Path) -> sa.Engine:
     if found == known[-1]:
         return engine
     engine.dispose()
-    if found in (None, *known):
-        raise DatabaseNotReady(f"{path} has not been migrated yet")
+    if found is None:
+        raise DatabaseNotReady(f"{path} has no tables yet")
+    if found in known:
+        raise DatabaseOld(f"{path} is of an older version; its role migrates it when it starts")
     raise DatabaseTooNew(f"{path} was written by a newer version of deid-node")
 
 

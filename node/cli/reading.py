@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from node.cli.options import leave
-from node.database import DatabaseTooNew
+from node.database import DatabaseOld, DatabaseTooNew
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,7 +20,7 @@ def told(verb: Callable[P, R]) -> Callable[P, R]:
     def telling(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return verb(*args, **kwargs)
-        except DatabaseTooNew as error:
+        except (DatabaseOld, DatabaseTooNew) as error:
             leave(str(error))
         except OSError as error:
             leave(f"{error.filename or 'the node'}: {error.strerror or type(error).__name__}")

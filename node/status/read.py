@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from node import disk
 from node.config import NodeConfig
-from node.database import DatabaseNotReady
+from node.database import DatabaseNotReady, DatabaseOld
 from node.inbox import views
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
@@ -117,12 +117,18 @@ def when(seconds: float | None) -> str | None:
 
 
 def reading_index(config: NodeConfig) -> AbstractContextManager[Connection | None]:
-    """Read the index in one transaction; None while `process` has not made it."""
+    """Read the index in one transaction; None while `process` has not made it.
+
+    Raises DatabaseOld, DatabaseTooNew.
+    """
     return _reading(open_index, Inbox(config.inbox_dir).database)
 
 
 def reading_ledger(config: NodeConfig) -> AbstractContextManager[Connection | None]:
-    """Read the ledger in one transaction; None while `forward` has not made it."""
+    """Read the ledger in one transaction; None while `forward` has not made it.
+
+    Raises DatabaseOld, DatabaseTooNew.
+    """
     return _reading(open_ledger, Outbox(config.outbox_dir).database)
 
 
@@ -130,6 +136,8 @@ def reading_ledger(config: NodeConfig) -> AbstractContextManager[Connection | No
 def _reading(opened: Callable[..., Engine], database: Path) -> Iterator[Connection | None]:
     try:
         engine = opened(database, readonly=True)
+    except DatabaseOld:
+        raise  # what is in it is not nothing
     except DatabaseNotReady:
         yield None
         return

@@ -13,6 +13,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
@@ -20,6 +22,7 @@ from starlette.templating import Jinja2Templates
 from node import audit, observe
 from node.config import NodeConfig
 from node.config.loopback import is_loopback
+from node.database import DatabaseOld, DatabaseTooNew
 from node.inbox.layout import Inbox
 from node.web import health, pages, review, sessions
 from node.web.headers import SafeHeaders
@@ -56,6 +59,7 @@ def make_app(config: NodeConfig) -> Starlette:
             Route("/metrics", health.metrics),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
+        exception_handlers={DatabaseOld: _other_version, DatabaseTooNew: _other_version},
         middleware=[Middleware(SafeHeaders), *_trusted_host(config)],
         lifespan=_watched,
     )
@@ -68,6 +72,11 @@ def make_app(config: NodeConfig) -> Starlette:
     app.state.audit = partial(_audit, Inbox(config.inbox_dir).audit / "people.jsonl")
     app.state.templates = add_words(Jinja2Templates(directory=HERE / "templates"))
     return app
+
+
+async def _other_version(_request: Request, error: Exception) -> Response:
+    """Say that a database is another version's, as in the middle of an upgrade."""
+    return PlainTextResponse(f"{error}\n", 503)
 
 
 def _trusted_host(config: NodeConfig) -> list[Middleware]:

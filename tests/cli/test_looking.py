@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
+from starlette.testclient import TestClient
 
 from node.cli import deid_node
 from node.disk import lock_file
+from node.inbox.index import open_index
 from node.inbox.layout import Inbox
+from node.web.app import make_app
 from tests.cli.conftest import Node
 from tests.web.filled import node_folder, refuse_release, study_id
 
@@ -45,6 +49,23 @@ def test_status_of_a_node_that_never_ran_is_all_zeros(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert set(json.loads(done.stdout)["conservation"].values()) == {0}
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("verb", ["status", "studies", "verify"])
+def test_an_index_of_an_older_version_is_not_taken_for_an_empty_one(
+    node: MakeNode, verb: str
+) -> None:
+    """After an upgrade, before `process` has started: what waits is not nothing."""
+    made = node(1)
+    engine = open_index(Inbox(made.config.inbox_dir).database)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    engine.dispose()
+    done = made.cli(verb)
+    assert done.exit_code == 1
+    assert "is of an older version; its role migrates it when it starts" in done.output
+    page = TestClient(make_app(made.config), base_url="http://127.0.0.1").get("/")
+    assert (page.status_code, "older version" in page.text) == (503, True)
 
 
 def test_a_release_that_is_sent_nowhere_is_told(node: MakeNode) -> None:
