@@ -59,7 +59,13 @@ def _repair(config: NodeConfig) -> None:
         done = rebuild(config)
     except AlreadyLocked:
         leave("`process` is running; stop it first")
-    except (KeyMissing, KeyInvalid, KeyRefused) as error:
+    except KeyMissing:
+        leave(
+            f"there is no {config.keys_dir}/pseudonym.key: bring it back, or, where it is a"
+            " unit's credential, name its folder by CREDENTIALS_DIRECTORY=/etc/deid-node/keys",
+            MISCONFIGURED,
+        )
+    except (KeyInvalid, KeyRefused) as error:
         leave(str(error), MISCONFIGURED)
     trail = Inbox(config.inbox_dir).audit / "people.jsonl"
     audit.append(trail, who(), "repaired", now_text(), lines=len(done))
