@@ -22,24 +22,18 @@ _AGAINST = {
     Consent.DENIED: "the patient is on the deny list by now: reject the study",
 }
 
-_MAY_LEAVE = (
-    instance.c.study == bindparam("study_id"),
-    instance.c.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
-    instance.c.patient_id.is_not(None),
-)
 _MEMBERS = (
     select(
         instance.c.called_ae_title, instance.c.calling_ae_title, instance.c.modality,
         instance.c.issuer_of_patient_id, instance.c.patient_id,
     )
-    .where(*_MAY_LEAVE)
+    .where(
+        instance.c.study == bindparam("study_id"),
+        instance.c.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
+        instance.c.patient_id.is_not(None),
+    )
     .distinct()
 )  # fmt: skip
-_PATIENTS_OF_GENERATION = (
-    select(instance.c.issuer_of_patient_id, instance.c.patient_id)
-    .where(*_MAY_LEAVE, instance.c.generation == bindparam("number"))
-    .distinct()
-)
 
 
 class CannotBegin(Exception):  # noqa: N818 -- a fact about the study
@@ -74,18 +68,17 @@ def choose(place: Workplace, transaction: Transaction, row: AnyRow) -> Choice:
     return Choice(route, consent, recipe_digest(place, route, patients))
 
 
-def recipe_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str | None:
+def recipe_now(place: Workplace, row: AnyRow, left: Iterable[AnyRow]) -> str | None:
     """Digest the recipe that a study's generation would have now; None if none can be told.
 
-    That is the case when its route is not configured any more.
+    That is the case when its route is not configured any more. `left` are its instances that may
+    still leave.
     """
     route = _route_named(place, row.route)
-    if route is None:
-        return None
-    return recipe_digest(place, route, _patients_of_generation(transaction, row, route))
+    return None if route is None else recipe_digest(place, route, _patients(left, route))
 
 
-def why_not_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str:
+def why_not_now(place: Workplace, row: AnyRow, left: Iterable[AnyRow]) -> str:
     """Say what the lists have against a generation that is about to go out; empty if nothing.
 
     They were asked when it began; a study that was held for weeks may have been denied meanwhile.
@@ -94,7 +87,7 @@ def why_not_now(place: Workplace, transaction: Transaction, row: AnyRow) -> str:
     if route is None:
         return _no_longer_configured(row.route)
     try:
-        consent = consent_of(route, _patients_of_generation(transaction, row, route))
+        consent = consent_of(route, _patients(left, route))
     except ListUnreadable as reason:
         return str(reason)
     return _AGAINST[consent]
@@ -126,14 +119,12 @@ def _no_longer_configured(name: str) -> str:
 
 
 def _patients(members: Iterable[AnyRow], route: Route) -> set[Patient]:
+    named = {(one.issuer_of_patient_id, one.patient_id) for one in members}
     return {
-        identity(one.issuer_of_patient_id, one.patient_id, route.default_issuer) for one in members
+        identity(issuer, patient_id, route.default_issuer)
+        for issuer, patient_id in named
+        if patient_id is not None
     }
-
-
-def _patients_of_generation(transaction: Transaction, row: AnyRow, route: Route) -> set[Patient]:
-    which = {"study_id": row.id, "number": row.generation}
-    return _patients(transaction.conn.execute(_PATIENTS_OF_GENERATION, which), route)
 
 
 def _one_patient(patients: set[Patient]) -> None:

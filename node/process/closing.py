@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from node import observe
@@ -14,6 +15,7 @@ from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState, StudyState, move_instance, move_study
 from node.inbox.tables import generation, instance, study
 from node.outbox.manifest import ManifestInvalid
+from node.process.finished import Finished, finished
 from node.process.holding import hold, untrusted
 from node.process.judging import why_held
 from node.process.numbering import last_released
@@ -23,6 +25,25 @@ from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace, log
+
+#: So many share a transaction: to be judged, and to be recorded when all of them are out.
+AT_ONCE = 32
+_DONE = select(study).where(
+    study.c.state == StudyState.PROCESSING, study.c.done >= study.c.total, ~has_jobs()
+)
+_first = instance.alias()
+_EQUAL = (
+    select(instance.c.id, _first.c.id)
+    .join(_first, _first.c.id == instance.c.conflict_with)
+    .where(
+        instance.c.study == bindparam("study_id"),
+        instance.c.generation == bindparam("number"),
+        instance.c.state == InstanceState.DEIDENTIFIED,
+        _first.c.state == InstanceState.DEIDENTIFIED,
+        _first.c.output_sha256 == instance.c.output_sha256,
+    )
+)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,85 +56,113 @@ class Closed:
 
 def close_generations(place: Workplace, chain: Chain) -> Closed:
     """Deal with every generation that is done; one that fails stops no other."""
-    query = select(study).where(
-        study.c.state == StudyState.PROCESSING, study.c.done >= study.c.total
-    )
     with place.index.connect() as conn:
-        done = conn.execute(query.where(~has_jobs())).all()
-    outcomes = [_close_safely(place, chain, row) for row in done]
-    return Closed(outcomes.count(True), outcomes.count(False))
+        done = conn.execute(_DONE).all()
+    failed = 0
+    for first in range(0, len(done), AT_ONCE):
+        failed += _close(place, chain, done[first : first + AT_ONCE])
+    return Closed(len(done) - failed, failed)
 
 
-def _close_safely(place: Workplace, chain: Chain, row: AnyRow) -> bool:
-    """Close one generation; what goes wrong with it stops no other study."""
+def _close(place: Workplace, chain: Chain, rows: Sequence[AnyRow]) -> int:
+    """Close some generations; tell how many the surroundings did not let be.
+
+    Each goes out by itself, its files before its rename; all that are out get their rows at once.
+    """
+    waiting = [row for row in rows if not is_out(place, row)]
+    out, failed = [row for row in rows if row not in waiting], 0
+    judged, missed = _in_one(place, waiting, lambda tx, row: _judge(place, tx, row))
+    failed += missed
+    for row, sound in judged:
+        if sound is not None:
+            published, missed = _publish(place, chain, row, sound)
+            out, failed = [*out, *published], failed + missed
+    _, missed = _in_one(place, out, lambda tx, row: record_release(place, tx, row))
+    return failed + missed
+
+
+def _in_one(
+    place: Workplace, rows: Sequence[AnyRow], step: Callable[[Transaction, AnyRow], T]
+) -> tuple[list[tuple[AnyRow, T]], int]:
+    """Take a step with each study in one transaction; what goes wrong with one stops no other.
+
+    Gives what came of it, and how many are to be tried again.
+    """
+    if not rows:
+        return [], 0
+    results: list[tuple[AnyRow, T]] = []
+    failed = 0
     try:
-        _close(place, chain, row)
-    except (OSError, OperationalError) as error:  # a full disk, say: it is tried again
+        with place.transaction() as transaction:
+            for row in rows:
+                try:
+                    with transaction.part():
+                        result = step(transaction, row)
+                    results.append((row, result))
+                except (OSError, OperationalError) as error:  # a full disk, say
+                    log.error("storage_failed", study=row.id, **observe.exception_facts(error))
+                    failed += 1
+                except ManifestInvalid as error:
+                    hold(transaction, row, untrusted(error))
+                except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
+                    failed += _unforeseen(place, transaction, row, error)
+    except OperationalError as error:  # none of it is written
+        log.error("storage_failed", **observe.exception_facts(error))
+        return [], len(rows)
+    return results, failed
+
+
+def _unforeseen(place: Workplace, transaction: Transaction, row: AnyRow, error: Exception) -> bool:
+    """Hold a study, unless it is out: then only its row is missing, and nobody can decide."""
+    facts = observe.exception_facts(error)
+    if is_out(place, row):
+        log.error("role_failed", study=row.id, **facts)
+        return True
+    transaction.tell("role_failed", row.id, **facts)
+    hold(transaction, row, f"unforeseen {facts['exception']}")
+    return False
+
+
+def _publish(
+    place: Workplace, chain: Chain, row: AnyRow, sound: Finished
+) -> tuple[list[AnyRow], int]:
+    """Let one generation go out: the study if it did, and 1 if that is to be tried again."""
+    try:
+        publish(place, chain, row, sound)
+    except OSError as error:
         log.error("storage_failed", study=row.id, **observe.exception_facts(error))
-        return False
-    except ManifestInvalid as error:
-        with place.transaction() as transaction:
-            hold(transaction, row, untrusted(error))
+        return [], 1
     except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
-        facts = observe.exception_facts(error)
-        if is_out(place, row):  # only its row is missing, and nobody can decide about it any more
-            log.error("role_failed", study=row.id, **facts)
-            return False
         with place.transaction() as transaction:
-            transaction.tell("role_failed", row.id, **facts)
-            hold(transaction, row, f"unforeseen {facts['exception']}")
-    return True
+            return [], int(_unforeseen(place, transaction, row, error))
+    return [row], 0
 
 
-def _close(place: Workplace, chain: Chain, row: AnyRow) -> None:
-    if is_out(place, row) or _publish_if_sound(place, chain, row):
-        with place.transaction() as transaction:
-            record_release(place, transaction, row)
+def _judge(place: Workplace, transaction: Transaction, row: AnyRow) -> Finished | None:
+    """Give a generation that nothing speaks against; what else becomes of it is written."""
+    this = finished(transaction, row)
+    if make_anew_if_outdated(place, transaction, this):
+        return None
+    this = _without_equal_outputs(transaction, this)
+    if _make_lost_files_anew(place, transaction, row, this.members):
+        return None
+    if reason := why_held(place, transaction, this):
+        hold(transaction, row, reason)
+        return None
+    if not this.members:
+        _nothing_new(transaction, row)
+        return None
+    return this
 
 
-def _publish_if_sound(place: Workplace, chain: Chain, row: AnyRow) -> bool:
-    """Release a generation that nothing speaks against; tell whether it is out now."""
-    with place.transaction() as transaction:
-        if make_anew_if_outdated(place, transaction, row):
-            return False
-        _drop_equal_outputs(transaction, row)
-        members = _members(transaction, row)
-        if _make_lost_files_anew(place, transaction, row, members):
-            return False
-        if reason := why_held(place, transaction, row, members):
-            hold(transaction, row, reason)
-            return False
-        if not members:
-            _nothing_new(transaction, row)
-            return False
-    publish(place, chain, row, members)
-    return True
-
-
-def _members(transaction: Transaction, row: AnyRow) -> Sequence[AnyRow]:
-    query = select(instance).where(
-        instance.c.study == row.id,
-        instance.c.generation == row.generation,
-        instance.c.state == InstanceState.DEIDENTIFIED,
-    )
-    return transaction.conn.execute(query.order_by(instance.c.id)).all()
-
-
-def _drop_equal_outputs(transaction: Transaction, row: AnyRow) -> None:
+def _without_equal_outputs(transaction: Transaction, this: Finished) -> Finished:
     """Two instances of one SOP Instance UID and other bytes, yet of one output: a duplicate."""
-    first = instance.alias()
-    query = (
-        select(instance.c.id, first.c.id)
-        .join(first, first.c.id == instance.c.conflict_with)
-        .where(
-            instance.c.study == row.id,
-            instance.c.generation == row.generation,
-            instance.c.state == InstanceState.DEIDENTIFIED,
-            first.c.state == InstanceState.DEIDENTIFIED,
-            first.c.output_sha256 == instance.c.output_sha256,
-        )
-    )
-    for later, earlier in transaction.conn.execute(query).all():
+    if not any(one.conflict_with for one in this.members):
+        return this
+    row = this.study
+    which = {"study_id": row.id, "number": row.generation}
+    equal = transaction.conn.execute(_EQUAL, which).all()
+    for later, earlier in equal:
         move_instance(
             transaction.conn,
             later,
@@ -122,6 +171,7 @@ def _drop_equal_outputs(transaction: Transaction, row: AnyRow) -> None:
             reason=f"de-identified, the same as {earlier}",
         )
         transaction.tell("instance_duplicate", row.id, instance=later)
+    return this.without({later for later, _ in equal})
 
 
 def _make_lost_files_anew(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from node.inbox.tables import generation
 from node.process.staging import release_name
 from node.process.workplace import Transaction, Workplace
 
+_LAST = select(func.max(generation.c.number)).where(
+    generation.c.study == bindparam("study_id"), generation.c.released_at.is_not(None)
+)
+
 
 def last_released(conn: Connection, study_id: str) -> int:
     """Give the number of the generation that went out last; 0 if none did."""
-    query = select(func.max(generation.c.number)).where(
-        generation.c.study == study_id, generation.c.released_at.is_not(None)
-    )
-    return conn.execute(query).scalar() or 0
+    return conn.execute(_LAST, {"study_id": study_id}).scalar() or 0
 
 
 def next_generation(place: Workplace, transaction: Transaction, study_id: str) -> int:
@@ -24,11 +25,13 @@ def next_generation(place: Workplace, transaction: Transaction, study_id: str) -
     number is taken.
     """
     number = last_released(transaction.conn, study_id) + 1
-    while _is_taken(place, release_name(study_id, number)):
+    while _is_taken(place, transaction, release_name(study_id, number)):
         number += 1
     return number
 
 
-def _is_taken(place: Workplace, name: str) -> bool:
-    there = (place.outbox.releases / name).exists()
-    return there or any(place.outbox.receipts.glob(f"{name}--*.json"))
+def _is_taken(place: Workplace, transaction: Transaction, name: str) -> bool:
+    if transaction.receipts is None:  # looked through once, however many studies begin
+        paths = place.outbox.receipts.glob("*--*.json")
+        transaction.receipts = {path.name.partition("--")[0] for path in paths}
+    return name in transaction.receipts or (place.outbox.releases / name).exists()

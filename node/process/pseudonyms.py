@@ -7,43 +7,39 @@ would be one at the destination, and nobody could part them again.
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from node.inbox.index import AnyRow
 from node.inbox.tables import generation, instance, pseudonym
+from node.process.finished import Finished
 from node.process.workplace import Transaction
-from node.validate import InstanceFacts
 
 ANOTHERS = (
     "its pseudonym is another patient's already: give this patient one of its own in the profile's"
     " lookup, and requeue the study"
 )
 
+_OWNER = select(pseudonym.c.witness).where(
+    pseudonym.c.domain == bindparam("in_domain"), pseudonym.c.pseudonym == bindparam("text")
+)
+_TAKE = insert(pseudonym)
 
-def claim(transaction: Transaction, row: AnyRow, facts: InstanceFacts, *, given: bool) -> bool:
+
+def claim(transaction: Transaction, this: Finished, *, given: bool) -> bool:
     """Take a pseudonym for the patient of a study's generation; False if it is another patient's.
 
     `given` tells that people give the pseudonyms of its route. Then it is also asked who went out
     under this one before the node kept whose it is.
     """
-    conn = transaction.conn
-    domain = conn.execute(
-        select(generation.c.domain).where(
-            generation.c.study == row.id, generation.c.number == row.generation
-        )
-    ).scalar_one()
-    owner = conn.execute(
-        select(pseudonym.c.witness).where(
-            pseudonym.c.domain == domain, pseudonym.c.pseudonym == facts.patient_id
-        )
-    ).scalar()
+    conn, facts, domain = transaction.conn, this.facts[0], this.generation.domain
+    pair = {"in_domain": domain, "text": facts.patient_id}
+    owner = conn.execute(_OWNER, pair).scalar()
     if owner is not None:
         return bool(owner == facts.witness)
-    if given and _was_anothers(transaction, row, domain, facts.patient_id):
+    if given and _was_anothers(transaction, this.study, domain, facts.patient_id):
         return False
-    conn.execute(
-        insert(pseudonym).values(domain=domain, pseudonym=facts.patient_id, witness=facts.witness)
-    )
+    values = {"domain": domain, "pseudonym": facts.patient_id, "witness": facts.witness}
+    conn.execute(_TAKE, values)
     return True
 
 

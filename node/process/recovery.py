@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from node.inbox.states import StudyState
 from node.inbox.tables import job, study
 from node.outbox.manifest import ManifestInvalid
+from node.process.finished import finished
 from node.process.holding import hold, untrusted
 from node.process.messages import AHEAD
 from node.process.outdated import make_anew_if_outdated
@@ -28,7 +29,11 @@ def recover(place: Workplace) -> None:
     with place.transaction() as transaction:
         conn = transaction.conn
         processing = conn.execute(select(study).where(study.c.state == StudyState.PROCESSING)).all()
-        outdated = sum(make_anew_if_outdated(place, transaction, row) for row in processing)
+        outdated = sum(
+            make_anew_if_outdated(place, transaction, finished(transaction, row))
+            for row in processing
+            if not is_out(place, row)
+        )
         interrupted = conn.execute(select(job).where(job.c.state == "ACTIVE")).all()
         for row in interrupted:
             conn.execute(delete(job).where(job.c.id == row.id))

@@ -15,19 +15,49 @@ from sqlalchemy import bindparam, select, update
 
 from node import __version__, disk
 from node.inbox.index import AnyRow
-from node.inbox.states import InstanceState, StudyState, move_instance, move_study
+from node.inbox.states import InstanceState, StudyState, move_instances, move_study
 from node.inbox.tables import generation, instance, study
 from node.outbox import manifest as manifests
 from node.outbox.chain import Head
 from node.outbox.manifest import FILE_NAME, Manifest, ReleasedInstance
+from node.process.finished import Finished
 from node.process.outcomes import facts_of, variants_of
 from node.process.staging import release_name, staged_files, staging_folder
 from node.process.workplace import Transaction, Workplace
 from node.profile.actions import Option
+from node.validate import InstanceFacts
 
 _RELEASED_MODE = 0o440
 _FOLDER_MODE = 0o750
 
+_RECORD = (
+    update(generation)
+    .where(generation.c.study == bindparam("study_id"), generation.c.number == bindparam("of"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in (
+                "released_at", "released_steady", "sequence", "instances", "manifest_digest",
+                "patient_id", "study_instance_uid",
+            )
+        }
+    )
+)  # fmt: skip
+_MINE = (
+    instance.c.study == bindparam("study_id"),
+    instance.c.generation == bindparam("of"),
+)
+_DONE = (*_MINE, instance.c.state == InstanceState.DEIDENTIFIED)
+_MEMBERS = select(
+    instance.c.id, instance.c.output_sop_instance_uid, instance.c.output_sha256
+).where(*_DONE)
+_FACTS = select(instance.c.facts).where(instance.c.id == bindparam("name"))
+_MARK = update(instance).where(*_DONE).values(released=True)
+_TAKE_BACK = (
+    update(instance)
+    .where(*_MINE, instance.c.state == InstanceState.RECEIVED)
+    .values(generation=None)
+)
 _LATE = (
     select(study.c.last_arrival_steady)
     .join(instance, instance.c.study == study.c.id)
@@ -52,10 +82,10 @@ def is_out(place: Workplace, row: AnyRow) -> bool:
     return (place.outbox.releases / release_name(row.id, row.generation)).exists()
 
 
-def publish(place: Workplace, chain: Chain, row: AnyRow, members: Sequence[AnyRow]) -> None:
+def publish(place: Workplace, chain: Chain, row: AnyRow, sound: Finished) -> None:
     """Move a generation's files from staging to the releases, with their signed manifest."""
     folder = staging_folder(place.outbox, row.id, row.generation)
-    listed = _name_files(place, row, folder, members)
+    listed = _name_files(place, row, folder, sound)
     manifest = _manifest(place, chain, row, listed)
     signed = manifests.sign(manifest, place.signing_key)
     _write_manifest(folder, signed)
@@ -78,20 +108,21 @@ def record_release(place: Workplace, transaction: Transaction, row: AnyRow) -> N
     folder = place.outbox.releases / release_name(row.id, row.generation)
     manifest = manifests.read_manifest(folder, place.signing_key.public_key())
     out = _mark_listed(transaction, row, manifest)
-    facts = facts_of(out[0]) if out else None
+    facts = facts_of(conn.execute(_FACTS, {"name": out[0]}).one()) if out else None
     totals = manifest.totals
     conn.execute(
-        update(generation)
-        .where(generation.c.study == row.id, generation.c.number == row.generation)
-        .values(
-            released_at=transaction.wall,
-            released_steady=transaction.now,
-            sequence=manifest.sequence,
-            instances=totals["instances"],
-            manifest_digest=manifests.digest((folder / FILE_NAME).read_bytes()),
-            patient_id=facts.patient_id if facts else "",
-            study_instance_uid=facts.study_instance_uid if facts else "",
-        )
+        _RECORD,
+        {
+            "study_id": row.id,
+            "of": row.generation,
+            "new_released_at": transaction.wall,
+            "new_released_steady": transaction.now,
+            "new_sequence": manifest.sequence,
+            "new_instances": totals["instances"],
+            "new_manifest_digest": manifests.digest((folder / FILE_NAME).read_bytes()),
+            "new_patient_id": facts.patient_id if facts else "",
+            "new_study_instance_uid": facts.study_instance_uid if facts else "",
+        },
     )
     move_study(
         conn,
@@ -113,35 +144,24 @@ def record_release(place: Workplace, transaction: Transaction, row: AnyRow) -> N
     reopen_for_late_instances(transaction, row)
 
 
-def _mark_listed(transaction: Transaction, row: AnyRow, manifest: Manifest) -> list[AnyRow]:
+def _mark_listed(transaction: Transaction, row: AnyRow, manifest: Manifest) -> list[str]:
     """Mark the instances that a manifest lists as released, take the others back; give the first.
 
     The same output may be that of several rows only where a copy was asked for again, and those
     never share a generation.
     """
+    conn, which = transaction.conn, {"study_id": row.id, "of": row.generation}
     listed = {(one.sop_instance_uid, one.sha256) for one in manifest.instances}
-    mine = (instance.c.study == row.id, instance.c.generation == row.generation)
-    done = (*mine, instance.c.state == InstanceState.DEIDENTIFIED)
-    members = transaction.conn.execute(select(instance).where(*done)).all()
-    out: list[AnyRow] = []
-    missed: list[AnyRow] = []
-    for one in members:
-        known = (one.output_sop_instance_uid, one.output_sha256) in listed
-        (out if known else missed).append(one)
-    for one in missed:
-        move_instance(
-            transaction.conn,
-            one.id,
-            InstanceState.DEIDENTIFIED,
-            InstanceState.RECEIVED,
-            generation=None,
-        )
-    transaction.conn.execute(update(instance).where(*done).values(released=True))
-    transaction.conn.execute(
-        update(instance)
-        .where(*mine, instance.c.state == InstanceState.RECEIVED)
-        .values(generation=None)
-    )
+    out: list[str] = []
+    missed: dict[str, dict[str, None]] = {}
+    for name, uid, sha256 in conn.execute(_MEMBERS, which):
+        if (uid, sha256) in listed:
+            out.append(name)
+        else:
+            missed[name] = {"generation": None}
+    move_instances(conn, InstanceState.DEIDENTIFIED, InstanceState.RECEIVED, missed)
+    conn.execute(_MARK, which)
+    conn.execute(_TAKE_BACK, which)
     return out
 
 
@@ -162,22 +182,24 @@ def reopen_for_late_instances(transaction: Transaction, row: AnyRow) -> None:
 
 
 def _name_files(
-    place: Workplace, row: AnyRow, folder: Path, members: Sequence[AnyRow]
+    place: Workplace, row: AnyRow, folder: Path, sound: Finished
 ) -> list[ReleasedInstance]:
     """Give each file its name in the release, and remove what is not of it."""
     retained = Option.RETAIN_UIDS in place.recipes[row.route].profile.options
     listed: list[ReleasedInstance] = []
-    for one in members:
+    there = {path.name for path in folder.iterdir()}
+    for one, facts in zip(sound.members, sound.facts, strict=True):
         # Where UIDs are retained they are the original's, which no name may show.
         name = one.id if retained else one.output_sop_instance_uid
         variants = variants_of(one)
         syntaxes = [variant.syntax for variant in variants]
         files = staged_files(folder, name, syntaxes)
         for made, final in zip(staged_files(folder, one.id, syntaxes), files, strict=True):
-            if made != final and made.exists():
-                final.unlink(missing_ok=True)  # the same, of a run that ended before its release
+            if made != final and made.name in there:
+                if final.name in there:  # the same, of a run that ended before its release
+                    final.unlink()
                 disk.rename_noreplace(made, final)
-        listed.append(_released(one, files[0]))
+        listed.append(_released(one, facts, files[0]))
         listed += [
             replace(
                 listed[-1], file=path.name, transfer_syntax_uid=variant.syntax,
@@ -217,8 +239,7 @@ def _manifest(
     )
 
 
-def _released(one: AnyRow, path: Path) -> ReleasedInstance:
-    facts = facts_of(one)
+def _released(one: AnyRow, facts: InstanceFacts, path: Path) -> ReleasedInstance:
     return ReleasedInstance(
         sop_instance_uid=one.output_sop_instance_uid,
         file=path.name,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 
 from node.inbox.index import AnyRow
 from node.inbox.states import InstanceState
@@ -18,6 +18,25 @@ from node.outbox.manifest import read_manifest
 from node.process.receipts import is_withdrawn
 from node.process.staging import release_name
 from node.process.workplace import Transaction, Workplace
+
+_twin = instance.alias()
+_mine, _other = instance.c, _twin.c
+_STUDIES_WITH = (
+    select(_other.study)
+    .join_from(instance, _twin, _other.sop_digest == _mine.sop_digest)
+    .where(
+        _mine.study == bindparam("study_id"),
+        _mine.generation == bindparam("number"),
+        _mine.state == InstanceState.DEIDENTIFIED,
+        _other.study != bindparam("study_id"),
+        _other.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
+        _other.output_sop_instance_uid.in_(("", _mine.output_sop_instance_uid)),
+        _other.released
+        | (tuple_(_other.arrived_at, _other.id) < tuple_(_mine.arrived_at, _mine.id)),
+    )
+    .distinct()
+    .order_by(_other.study)
+)
 
 
 def other_versions(
@@ -69,23 +88,6 @@ def _studies_with(place: Workplace, transaction: Transaction, row: AnyRow) -> li
     Only those count where it is out, or may still go out and came earlier: of two studies the
     later one waits. Under another pseudonym domain it becomes another UID, and is no matter.
     """
-    twin = instance.alias()
-    mine, other = instance.c, twin.c
-    query = (
-        select(other.study)
-        .join_from(instance, twin, other.sop_digest == mine.sop_digest)
-        .where(
-            mine.study == row.id,
-            mine.generation == row.generation,
-            mine.state == InstanceState.DEIDENTIFIED,
-            other.study != row.id,
-            other.state.in_((InstanceState.RECEIVED, InstanceState.DEIDENTIFIED)),
-            other.output_sop_instance_uid.in_(("", mine.output_sop_instance_uid)),
-            other.released
-            | (tuple_(other.arrived_at, other.id) < tuple_(mine.arrived_at, mine.id)),
-        )
-        .distinct()
-        .order_by(other.study)
-    )
-    studies = transaction.conn.execute(query).scalars()
+    which = {"study_id": row.id, "number": row.generation}
+    studies = transaction.conn.execute(_STUDIES_WITH, which).scalars()
     return [one for one in studies if not is_withdrawn(place.outbox, one)]

@@ -75,6 +75,8 @@ class Transaction:
     wall: float
     told: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    #: The releases that receipts name, once somebody asked.
+    receipts: set[str] | None = None
 
     def tell(self, name: str, study: str, **facts: Any) -> None:
         """Write an event of a study into its timeline, and log it after the commit."""

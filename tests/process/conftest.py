@@ -27,6 +27,7 @@ from node.process.opening import open_workplace
 from node.process.recovery import recover
 from node.process.role import Run, tick
 from node.process.workplace import Workplace
+from tests.factories import make_instance
 from tests.process import scripted
 
 
@@ -202,6 +203,20 @@ class Door:
     def releases(self) -> list[str]:
         """Give the names in releases/."""
         return sorted(path.name for path in self.outbox.releases.iterdir())
+
+
+def small_studies(door: Door, count: int, images: int = 5) -> dict[int, list[str]]:
+    """Let small studies arrive; the names of each one's instances."""
+    return {
+        study: door.arrive(
+            *(
+                make_instance(patient=study, study=study, instance=100 * study + number)
+                for number in range(images)
+            ),
+            association=f"{study:010d}",
+        )
+        for study in range(1, count + 1)
+    }
 
 
 def put_arrived(inbox: Inbox, name: str, dataset: FileDataset) -> Path:

@@ -240,10 +240,10 @@ def test_a_study_that_nobody_foresaw_is_held_and_stops_no_other(
     """A bug in the last step is one study's, and a person sees it."""
     real = release.publish
 
-    def publish(place: object, chain: object, row: Any, members: Any) -> Any:
-        if len(members) == 2:
+    def publish(place: object, chain: object, row: Any, sound: Any) -> Any:
+        if len(sound.members) == 2:
             raise ZeroDivisionError
-        return real(place, chain, row, members)  # type: ignore[arg-type]
+        return real(place, chain, row, sound)  # type: ignore[arg-type]
 
     monkeypatch.setattr("node.process.closing.publish", publish)
     door.arrive(make_instance(study=1, instance=1), make_instance(study=1, instance=2))

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node.inbox import views
-from node.process import beginning, jobs, recording
+from node.process import jobs
 from node.process.chunks import LEAST_INSTANCES
-from node.process.messages import Outcome
-from node.process.outcomes import Work
 from node.process.runs import RUN_BYTES, WORTH_A_PROCESS, Candidate, next_run
 from node.process.worker import treat_all
-from node.process.workplace import Transaction, Workplace
-from tests.factories import make_instance
 from tests.process import scripted
-from tests.process.conftest import Door
+from tests.process.conftest import Door, small_studies
 from tests.process.test_deaths import described
 
 MOST = 64
@@ -85,20 +80,6 @@ def test_no_worker_is_idle_while_another_has_two_jobs_worth_one(
     loads = [size * len(run) for run in runs]
     if not left:
         assert max(loads) - min(loads) <= max(size, LEAST_INSTANCES) * slots
-
-
-def small_studies(door: Door, count: int, images: int = 5) -> dict[int, list[str]]:
-    """Let small studies arrive; the names of each one's instances."""
-    return {
-        study: door.arrive(
-            *(
-                make_instance(patient=study, study=study, instance=100 * study + number)
-                for number in range(images)
-            ),
-            association=f"{study:010d}",
-        )
-        for study in range(1, count + 1)
-    }
 
 
 def test_small_studies_share_workers(door: Door) -> None:
@@ -192,52 +173,6 @@ def test_a_run_that_ended_with_the_role_is_done_again_one_by_one(
     assert {one.state for one in door.studies()} == {"RELEASED"}
     for run in door.pool.runs[before:]:
         assert len(run) == 1 or not again & {file.instance for job in run for file in job.files}
-
-
-def test_a_study_that_cannot_begin_stops_no_other(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They begin in one transaction; what is undone is that study's part of it."""
-    small_studies(door, 5, images=2)
-    door.tick()
-    bad = door.studies()[2].study
-    real = beginning._record_generation
-
-    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
-        real(place, transaction, study_id, *rest)
-        if study_id == bad:
-            raise ZeroDivisionError
-
-    monkeypatch.setattr(beginning, "_record_generation", record)
-    door.settle()
-    states = {one.study: one.state for one in door.studies()}
-    assert states.pop(bad) == "HELD"
-    assert set(states.values()) == {"RELEASED"}
-    row = next(one for one in door.studies() if one.study == bad)
-    assert (row.reason, row.generation) == ("unforeseen ZeroDivisionError", 0)
-
-
-def test_outcomes_that_cannot_be_recorded_stop_no_other_study(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It counts as a death of its worker, which ends in quarantine; the others are recorded."""
-    small_studies(door, 4, images=1)
-    door.tick()
-    bad = door.studies()[1].study
-    real = recording.record_outcomes
-
-    def record(transaction: Transaction, work: Work, outcomes: Sequence[Outcome]) -> bool:
-        trouble = real(transaction, work, outcomes)
-        if work.study == bad:
-            raise ZeroDivisionError
-        return trouble
-
-    monkeypatch.setattr(recording, "record_outcomes", record)
-    door.settle()
-    states = {one.study: one.state for one in door.studies()}
-    assert states.pop(bad) == "HELD"
-    assert set(states.values()) == {"RELEASED"}
-    assert "role_failed" in door.events(bad)
 
 
 def test_a_full_disk_in_a_shared_worker_is_nobodys_fault(door: Door) -> None:

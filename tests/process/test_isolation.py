@@ -1,0 +1,118 @@
+"""Studies share transactions, and what goes wrong with one of them stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from node.outbox.chain import check_chain
+from node.process import beginning, closing, recording
+from node.process.finished import Finished
+from node.process.messages import Outcome
+from node.process.outcomes import Work
+from node.process.workplace import Transaction, Workplace
+from tests.process.conftest import Door, small_studies
+
+
+def test_a_study_that_cannot_begin_stops_no_other(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin in one transaction; what is undone is that study's part of it."""
+    small_studies(door, 5, images=2)
+    door.tick()
+    bad = door.studies()[2].study
+    real = beginning._record_generation
+
+    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
+        real(place, transaction, study_id, *rest)
+        if study_id == bad:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(beginning, "_record_generation", record)
+    door.settle()
+    states = {one.study: one.state for one in door.studies()}
+    assert states.pop(bad) == "HELD"
+    assert set(states.values()) == {"RELEASED"}
+    row = next(one for one in door.studies() if one.study == bad)
+    assert (row.reason, row.generation) == ("unforeseen ZeroDivisionError", 0)
+
+
+def test_outcomes_that_cannot_be_recorded_stop_no_other_study(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as a death of its worker, which ends in quarantine; the others are recorded."""
+    small_studies(door, 4, images=1)
+    door.tick()
+    bad = door.studies()[1].study
+    real = recording.record_outcomes
+
+    def record(transaction: Transaction, work: Work, outcomes: Sequence[Outcome]) -> bool:
+        trouble = real(transaction, work, outcomes)
+        if work.study == bad:
+            raise ZeroDivisionError
+        return trouble
+
+    monkeypatch.setattr(recording, "record_outcomes", record)
+    door.settle()
+    states = {one.study: one.state for one in door.studies()}
+    assert states.pop(bad) == "HELD"
+    assert set(states.values()) == {"RELEASED"}
+    assert "role_failed" in door.events(bad)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(ZeroDivisionError(), "HELD"), (OSError(5, ""), "PROCESSING")]
+)
+@pytest.mark.parametrize("step", ["why_held", "publish"])
+def test_a_study_that_cannot_be_closed_stops_no_other(
+    door: Door, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception, state: str
+) -> None:
+    """They are judged in one transaction; a bug holds its study, a failing disk is tried again."""
+    small_studies(door, 5, images=2)
+    door.tick()
+    bad = door.studies()[2].study
+    real = getattr(closing, step)
+
+    def fail(place: Workplace, *rest: Any) -> Any:
+        if any(one.study.id == bad for one in rest if isinstance(one, Finished)):
+            raise error
+        return real(place, *rest)
+
+    monkeypatch.setattr(closing, step, fail)
+    door.settle()
+    states = {one.study: one.state for one in door.studies()}
+    assert states.pop(bad) == state
+    assert set(states.values()) == {"RELEASED"}
+    monkeypatch.setattr(closing, step, real)
+    if state == "HELD":
+        door.decide("requeue", bad)
+    door.settle()
+    assert {one.state for one in door.studies()} == {"RELEASED"}
+    assert check_chain(door.outbox.releases, door.place.signing_key.public_key()) == ()
+
+
+def test_a_row_that_cannot_be_written_when_its_study_is_out_stops_no_other(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are out, the others are recorded, and that one is at the next tick."""
+    small_studies(door, 5, images=2)
+    door.tick()
+    bad = door.studies()[2].study
+    real = closing.record_release
+
+    def record(place: Workplace, transaction: Transaction, row: Any) -> None:
+        real(place, transaction, row)
+        if row.id == bad:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(closing, "record_release", record)
+    door.settle()
+    assert len(door.releases()) == 5
+    states = {one.study: one.state for one in door.studies()}
+    assert states.pop(bad) == "PROCESSING"
+    assert set(states.values()) == {"RELEASED"}
+    monkeypatch.setattr(closing, "record_release", real)
+    door.settle()
+    assert {one.state for one in door.studies()} == {"RELEASED"}
