@@ -33,21 +33,25 @@ def check_files(
 ) -> list[Mistake]:
     """Find profiles that do not load and files that are not there, for the roles that need them."""
     mistakes: list[Mistake] = []
+    folder = beside or Path()
     if "process" in roles:
         mistakes += _profiles(tables, beside)
-        mistakes += _missing(tables, "routes", ("patients_allow", "patients_deny"))
+        for number, route in _rows(tables, "routes"):
+            where = f"routes[{number}]"
+            mistakes += _missing(folder, where, route, ("patients_allow", "patients_deny"))
     if "web" in roles:
-        mistakes += _web(_table(tables, "web"))
+        mistakes += _web(folder, _table(tables, "web"))
     if "receive" in roles:
         tls = _table(_table(tables, "receive"), "tls")
-        mistakes += _missing_here("receive.tls", tls, ("certificate", "private_key", "client_ca"))
+        names = ("certificate", "private_key", "client_ca")
+        mistakes += _missing(folder, "receive.tls", tls, names)
     if "forward" in roles:
         mistakes += _extras(tables)
-        mistakes += _missing(tables, "destinations", ("credential",))
         for number, destination in _rows(tables, "destinations"):
+            where = f"destinations[{number}]"
+            mistakes += _missing(folder, where, destination, ("credential",))
             tls = _table(destination, "tls")
-            where = f"destinations[{number}].tls"
-            mistakes += _missing_here(where, tls, ("ca", "certificate", "private_key"))
+            mistakes += _missing(folder, f"{where}.tls", tls, ("ca", "certificate", "private_key"))
     return mistakes
 
 
@@ -65,14 +69,14 @@ def _profiles(tables: Mapping[str, Any], beside: Path | None) -> Iterator[Mistak
                 yield Mistake(f"routes[{number}].profile", f"{name!r}: {mistake}")
 
 
-def _web(web: Mapping[str, Any]) -> Iterator[Mistake]:
+def _web(folder: Path, web: Mapping[str, Any]) -> Iterator[Mistake]:
     from node.web.users import UsersInvalid, read_users  # noqa: PLC0415 -- `web` only
 
-    yield from _missing_here("web.tls", _table(web, "tls"), ("certificate", "private_key"))
+    yield from _missing(folder, "web.tls", _table(web, "tls"), ("certificate", "private_key"))
     users = web.get("users")
     if isinstance(users, str | Path):
         try:
-            read_users(Path(users))
+            read_users(folder / users)
         except UsersInvalid as error:
             yield Mistake("web.users", str(error))
     if not is_loopback(str(web.get("host", "127.0.0.1"))) and not (users and web.get("tls")):
@@ -87,18 +91,13 @@ def _extras(tables: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake(f"destinations[{number}].type", NO_EXTRA)
 
 
-def _missing(tables: Mapping[str, Any], key: str, names: tuple[str, ...]) -> Iterator[Mistake]:
-    for number, row in _rows(tables, key):
-        yield from _missing_here(f"{key}[{number}]", row, names)
-
-
-def _missing_here(
-    where: str, table: Mapping[str, Any], names: tuple[str, ...]
+def _missing(
+    folder: Path, where: str, table: Mapping[str, Any], names: tuple[str, ...]
 ) -> Iterator[Mistake]:
     for name in names:
         value = table.get(name)
-        if isinstance(value, str | Path) and not Path(value).is_file():
-            yield Mistake(f"{where}.{name}", f"there is no file {value}")
+        if isinstance(value, str | Path) and not (folder / value).is_file():
+            yield Mistake(f"{where}.{name}", f"there is no file {folder / value}")
 
 
 def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from node.config.node_config import ENV_PREFIX, NodeConfig
 from node.config.sections import SYSTEM_DATA, NodeSection
 
 SYSTEM_CONFIG = Path("/etc/deid-node/node.toml")
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ def load_config(path: Path | None) -> NodeConfig:
     if mistakes or config is None:
         raise ConfigError(source, mistakes)
     if path is not None:
-        config._folder = path.resolve().parent  # noqa: SLF001 -- set here, once; frozen for all others
+        folder = path.resolve().parent
+        config = _beside(folder, config)
+        config._folder = folder  # noqa: SLF001 -- set here, once; frozen for all others
     if path is None and config.node == NodeSection():
         return config.model_copy(update={"node": NodeSection(data_dir=default_data_dir())})
     return config
@@ -113,6 +116,21 @@ def cross_check(raw: Mapping[str, Any]) -> list[Mistake]:
             if name not in known
         ]
     return mistakes
+
+
+def _beside(folder: Path, section: Model) -> Model:
+    """Take what is relative as beside the file: a unit starts in another folder than its author."""
+    found: dict[str, Any] = {}
+    for name, value in section:
+        if isinstance(value, Path):
+            found[name] = folder / value
+        elif isinstance(value, BaseModel):
+            found[name] = _beside(folder, value)
+        elif isinstance(value, tuple):
+            found[name] = tuple(
+                _beside(folder, one) if isinstance(one, BaseModel) else one for one in value
+            )
+    return section.model_copy(update=found)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

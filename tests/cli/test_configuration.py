@@ -91,6 +91,18 @@ def test_a_mistake_inside_a_profile_is_told_with_its_place(tmp_path: Path) -> No
     assert "clean-pixel-data" in told
 
 
+def test_files_are_sought_beside_the_configuration_among_other_mistakes_too(tmp_path: Path) -> None:
+    """A mistake elsewhere does not make a file that is there a missing one."""
+    (tmp_path / "deny.csv").write_text("issuer,patient_id\n")
+    told = check(
+        tmp_path,
+        '[node]\ncolour = "red"\n[[routes]]\nname = "r"\ndestinations = ["delivered"]\n'
+        'patients_deny = "deny.csv"\npatients_allow = "allow.csv"\n',
+    )
+    assert f"routes[0].patients_allow: there is no file {tmp_path}/allow.csv" in told
+    assert "patients_deny" not in told
+
+
 def test_a_destination_that_needs_what_is_not_installed_is_a_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import ConfigError, find_config, load_config
+from node.config import ConfigError, DicomDestination, find_config, load_config
 
 A_DESTINATION = """
 [[destinations]]
@@ -129,3 +129,25 @@ def test_the_file_is_sought_where_the_design_says(tmp_path: Path) -> None:
     """`-c` first, then $DEID_NODE_CONFIG."""
     assert find_config(tmp_path / "a.toml", {"DEID_NODE_CONFIG": "b.toml"}) == tmp_path / "a.toml"
     assert find_config(None, {"DEID_NODE_CONFIG": "b.toml"}) == Path("b.toml")
+
+
+def test_a_relative_path_lies_beside_the_file(tmp_path: Path) -> None:
+    """Not where the command happens to start: systemd starts in /."""
+    config = load_config(
+        written(
+            tmp_path,
+            '[node]\ndata_dir = "data"\n[web]\nusers = "web-users"\n[receive.tls]\n'
+            'certificate = "tls/node.crt"\nprivate_key = "/elsewhere/node.key"\n'
+            f'client_ca = "tls/peers.crt"\n{A_DESTINATION}tls = {{ ca = "tls/pacs.crt" }}\n',
+        )
+    )
+    (pacs,) = config.destinations
+    assert isinstance(pacs, DicomDestination)
+    assert config.receive.tls
+    assert pacs.tls
+    assert config.node.data_dir == tmp_path / "data"
+    assert config.web.users == tmp_path / "web-users"
+    assert config.receive.tls.certificate == tmp_path / "tls" / "node.crt"
+    assert pacs.tls.ca == tmp_path / "tls" / "pacs.crt"
+    assert config.receive.tls.private_key == Path("/elsewhere/node.key")
+    assert config.folder == tmp_path
