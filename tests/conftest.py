@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pydicom.data
@@ -24,6 +27,7 @@ _missed: dict[str, int] = {}
 _HOW = {
     "peer": "tests with real peers were not run: apt-get install dcmtk orthanc",
     "faketime": "tests with a false clock were not run: apt-get install faketime",
+    "mount": "tests on a disk that is full were not run: they mount a small one, as root",
     "corpus": "tests over corpora were not run: set DEID_NODE_CORPUS to a folder of DICOM files",
 }
 
@@ -34,9 +38,24 @@ def _missing() -> set[str]:
         missing.add("peer")
     if not FAKETIME:
         missing.add("faketime")
+    if not _may_mount():
+        missing.add("mount")
     if not (CORPUS and Path(CORPUS).is_dir()):
         missing.add("corpus")
     return missing
+
+
+@cache
+def _may_mount() -> bool:
+    """Try it: a container may forbid it to its root, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "probe", folder]
+        try:
+            if subprocess.run(mount, capture_output=True, check=False).returncode:
+                return False
+        except OSError:
+            return False
+        return subprocess.run(["umount", folder], check=False).returncode == 0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -108,16 +108,19 @@ def _warn(receive: Receive) -> None:
 
 
 def _watch(storage: Storage, stop: threading.Event) -> None:
-    """Look at the disk once a second, and tell when it begins or ceases to take instances."""
+    """Look at the disk once a second, and tell when it begins or ceases to take instances.
+
+    A failure is told before the probe that may end it: however short, it refused an instance.
+    """
     took = True
     while not stop.wait(_TICK_SECONDS):
-        if storage.failed:
-            storage.probe()
         takes = storage.takes_instances()
         if takes != took:
             log.warning("disk_recovered" if takes else _what_ails(storage))
             notify_systemd("STATUS=receiving" if takes else "STATUS=the disk takes no instances")
             took = takes
+        if storage.failed:
+            storage.probe()
         notify_systemd("WATCHDOG=1")
 
 
