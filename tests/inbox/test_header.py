@@ -265,7 +265,7 @@ def test_a_file_made_to_cost_is_given_up_soon(body: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(Unreadable, match="too many elements"):
         read_header(meta() + BEFORE + body)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.hostile
@@ -277,7 +277,7 @@ def test_a_deflated_bomb_is_not_inflated(bomb: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(Unreadable):
         read_header(meta(DEFLATED) + packed)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_truncated_deflated_file_is_a_problem() -> None:

@@ -122,7 +122,7 @@ def send(association: RequestedAssociation, instance: FileDataset, message_id: i
     )
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> bool:
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> bool:
     """Wait until something is so; say whether it became so."""
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:

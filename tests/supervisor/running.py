@@ -70,7 +70,7 @@ class Supervised:
         """Give the process ids that a role has had."""
         return [int(pid) for name, what, pid in self._lines() if (name, what) == (role, "starts")]
 
-    def wait_until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 120) -> None:
         """Wait for a condition; fail with the diary."""
         deadline = time.monotonic() + seconds
         while not holds():
@@ -84,7 +84,7 @@ class Supervised:
     def stop(self) -> int:
         """Ask it to stop as systemd does and give its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=120)
 
     def log(self) -> str:
         """Give what it has logged."""

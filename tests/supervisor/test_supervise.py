@@ -67,7 +67,7 @@ def test_a_role_that_cannot_start_stops_the_node_with_its_code(
 ) -> None:
     """2 is the configuration or the key, 1 such as a port in use: trying again would not help."""
     supervised = start_over(plans={"receive": f"exit {code}"})
-    assert supervised.process.wait(timeout=20) == code
+    assert supervised.process.wait(timeout=120) == code
     for role in ("process", "forward", "web"):
         assert not any(lives(pid) for pid in supervised.pids(role))
 
@@ -115,6 +115,6 @@ def test_a_second_supervisor_on_the_same_data_does_not_start(start_over: Start) 
     first = start_over()
     first.wait_started()
     second = start_over()
-    assert second.process.wait(timeout=20) == 1
+    assert second.process.wait(timeout=120) == 1
     assert str(first.folder / "data") in second.log()
     assert first.process.poll() is None

@@ -190,7 +190,7 @@ def test_what_the_standard_does_not_allow_is_aborted(peer: Peer, said: bytes, re
     peer.sock.shutdown(socket.SHUT_WR)
     with pytest.raises(ProtocolViolated):
         association.receive()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENT.idle
     assert _aborted(peer, reason)
 
 
@@ -246,7 +246,7 @@ def test_a_silent_peer_is_ended_in_time(hasty: Peer, said: bytes) -> None:
     began = time.monotonic()
     with pytest.raises(PeerTimedOut):
         association.receive()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENT.idle
     assert _aborted(hasty, 0)
 
 
@@ -268,9 +268,10 @@ def test_a_dataset_that_trickles_in_is_ended_in_time(hasty: Peer) -> None:
     stop = threading.Event()
     first = pdus.p_data((IMAGE, COMMAND | LAST, pdus.c_store_rq()))
     drop = pdus.p_data((IMAGE, 0, b"x"))
-    trickle = threading.Thread(target=_trickle, args=(hasty.sock, first, drop, stop))
-    trickle.start()
+    trickle = threading.Thread(target=_trickle, args=(hasty.sock, b"", drop, stop))
+    hasty.says(first)
     association.receive()
+    trickle.start()
     with pytest.raises(PeerTimedOut):
         list(association.fragments())
     stop.set()
