@@ -22,7 +22,7 @@ from tests.ports import free_port
 from tests.process.conftest import put_arrived
 from tests.starting import PATIENCE, logged, start
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.faketime, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.faketime]
 
 JUMPS = ("+40d", "-40d", "+0d")
 #: So long nothing must happen after a jump: ten ticks.

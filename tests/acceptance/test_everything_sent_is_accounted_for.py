@@ -66,7 +66,6 @@ def test_the_files_that_pydicom_bundles(tmp_path: Path) -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.timeout(600)
 def test_the_corpora(tmp_path: Path, corpus: Path) -> None:
     """Every real and planted file."""
     files = [path for path in sorted(corpus.rglob("*")) if path.is_file()]

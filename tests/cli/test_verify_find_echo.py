@@ -9,7 +9,6 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import port_for
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
@@ -28,6 +27,7 @@ from tests.cli.conftest import Node
 from tests.factories import make_instance, write_instance
 from tests.outbox import releases
 from tests.peers import research_pacs
+from tests.ports import free_port
 from tests.web.filled import INSTANCES, node_folder, study_id
 
 MakeNode = Callable[[int], Node]
@@ -200,7 +200,7 @@ def test_a_destination_that_is_there_answers(tmp_path: Path) -> None:
 
 def test_a_destination_that_is_not_there_is_exit_1(tmp_path: Path) -> None:
     """With its address."""
-    port = port_for.select_random()
+    port = free_port()
     code, told = echo(tmp_path, port)
     assert code == 1
     assert str(port) in told

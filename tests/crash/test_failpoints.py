@@ -15,7 +15,6 @@ from tests.starting import PATIENCE
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.crash,
-    pytest.mark.timeout(600),
     # pynetdicom's SCU leaves the socket of a peer that was killed to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

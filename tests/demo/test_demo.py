@@ -96,7 +96,6 @@ def test_the_demo_empties_only_a_folder_of_its_own(
 
 
 @pytest.mark.acceptance
-@pytest.mark.timeout(300)
 def test_the_demo_runs_and_says_what_happened(tmp_path: Path) -> None:
     """The real command in an empty folder: exit 0, and the summary names what there is to see."""
     done = subprocess.run(
@@ -119,7 +118,6 @@ def test_the_demo_runs_and_says_what_happened(tmp_path: Path) -> None:
 
 
 @pytest.mark.acceptance
-@pytest.mark.timeout(300)
 def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
     """SIGTERM ends its node too, and nobody listens on the ports any more."""
     demo = subprocess.Popen(

@@ -18,6 +18,10 @@ class Hanging:
     name: str = "research"
     type: str = "hanging"
 
+    def __reduce__(self) -> tuple[Callable[[str], Hanging], tuple[str]]:
+        """Bring the sender along."""
+        return _arrived, (self.name,)
+
 
 def send(_batch: Batch, _report: Report, _stopped: Callable[[], bool]) -> Ending:
     """Leave a thread that would go on for an hour."""
@@ -25,4 +29,6 @@ def send(_batch: Batch, _report: Report, _stopped: Callable[[], bool]) -> Ending
     return Ending()
 
 
-SENDERS["hanging"] = send
+def _arrived(name: str) -> Hanging:
+    SENDERS["hanging"] = send
+    return Hanging(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from port_for import select_random
 
 from node.config import DicomDestination, NodeConfig
 from node.forward.asking import NotAResult, ask, read_result
@@ -25,12 +24,13 @@ from tests.forward.harness import (
     tick_for,
     tick_until,
 )
+from tests.ports import free_port
 
 S = DeliveryState
 
 
 def _world(tmp_path: Path, pacs: FaultyPacs, committing: Committing, **timing: float) -> World:
-    committing.port = select_random()
+    committing.port = free_port()
     pacs.commitment = committing
     return make_world(
         tmp_path, [dicom_destination(pacs.port, commitment=True)],
@@ -170,7 +170,7 @@ def test_a_result_that_is_not_ours_changes_nothing(
 def test_one_destination_does_not_answer_for_another(tmp_path: Path) -> None:
     """A result counts only from the destination that was asked."""
     with running(FaultyPacs()) as pacs:
-        committing = Committing(Way.NEW, calling="SECOND", port=select_random())
+        committing = Committing(Way.NEW, calling="SECOND", port=free_port())
         pacs.commitment = committing
         world = make_world(
             tmp_path,
@@ -223,7 +223,7 @@ def test_the_port_takes_results_and_echoes_only(tmp_path: Path) -> None:
 
 def test_the_port_is_closed_where_nobody_is_asked(tmp_path: Path) -> None:
     """Without a destination that commits, forward listens nowhere."""
-    port = select_random()
+    port = free_port()
     world = make_world(tmp_path, [dicom_destination(1)], host="127.0.0.1", port=port)
     with world.forwarding() as forwarder:
         assert forwarder.results is None

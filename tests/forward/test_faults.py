@@ -75,14 +75,12 @@ def _all_delivered(world: World, made: list[Manifest]) -> bool:
     return len(found) == len(made) and all(d.state is DeliveryState.DELIVERED for d in found)
 
 
-@pytest.mark.timeout(600)
 def test_faulted_sends_leave_each_instance_once(tmp_path: Path) -> None:
     """150 sends with faults of every kind: all instances there, no other bytes under any UID."""
     _faulted_sends(tmp_path, wanted=150, seed=1, seconds=600)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(2, 9))
 def test_a_thousand_faulted_sends_leave_each_instance_once(tmp_path: Path, seed: int) -> None:
     """The same, as `make crash` runs it: 7 times 150, each in another order."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import port_for
 import pytest
 import trustme
 from mirakuru import HTTPExecutor, TCPExecutor
@@ -22,6 +21,7 @@ from node.outbox.manifest import Manifest
 from node.outbox.states import DeliveryState
 from tests.conftest import ORTHANC, ORTHANC_DICOMWEB
 from tests.forward.harness import World, dicom_destination, make_world, tick_until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.peer
 S = DeliveryState
@@ -63,7 +63,7 @@ def papers(tmp_path: Path) -> Papers:
 def storescp(folder: Path, *options: str) -> Iterator[int]:
     """Run DCMTK's storescp and give its port."""
     folder.mkdir(exist_ok=True)
-    port = port_for.select_random()
+    port = free_port()
     command = ["storescp", "-aet", "PACS", "-od", str(folder), *options, str(port)]
     with TCPExecutor(
         command, LOCAL, port, shell=False, timeout=30, envvars={**os.environ, "TCP_NODELAY": "1"}
@@ -75,7 +75,7 @@ def storescp(folder: Path, *options: str) -> Iterator[int]:
 def orthanc(folder: Path, **settings: Any) -> Iterator[tuple[int, int]]:
     """Run Orthanc and give its DICOM port and its HTTP port."""
     folder.mkdir(exist_ok=True)
-    dicom, http = port_for.select_random(), port_for.select_random()
+    dicom, http = free_port(), free_port()
     (folder / "orthanc.json").write_text(
         json.dumps(
             {
@@ -165,7 +165,7 @@ class RunningOrthanc:
 @pytest.fixture(scope="module")
 def shared_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOrthanc]:
     """Run one Orthanc for the tests that do not mind what it holds already."""
-    our_port = port_for.select_random()
+    our_port = free_port()
     settings = {
         "DicomModalities": {"node": ["DEIDNODE", LOCAL, our_port]},
         "Plugins": [str(ORTHANC_DICOMWEB)] if ORTHANC_DICOMWEB else [],

@@ -12,7 +12,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import port_for
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -27,6 +26,7 @@ from node.receive.session import Receiver
 from node.receive.storage import Storage
 from node.upper_layer import Deadlines, Proposal, RequestedAssociation, open_association
 from tests.factories import make_instance
+from tests.ports import free_port
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = str(ExplicitVRLittleEndian)
@@ -59,7 +59,7 @@ def config_of(folder: Path, **receive: Any) -> NodeConfig:
     """Give a configuration with a free port and little need of room."""
     settings = {
         "host": "127.0.0.1",
-        "port": port_for.select_random(),
+        "port": free_port(),
         "min_free_bytes": 0,
     } | receive
     return NodeConfig(node=NodeSection(data_dir=folder), receive=Receive(**settings))

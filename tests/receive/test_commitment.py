@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import port_for
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -39,6 +38,7 @@ from node.upper_layer.names import (
     STORAGE_COMMITMENT_INSTANCE,
     STORAGE_COMMITMENT_PUSH,
 )
+from tests.ports import free_port
 from tests.receive.receiving import (
     CT,
     EXPLICIT,
@@ -191,7 +191,7 @@ def a_peers_listener(port: int) -> Iterator[Reported]:
 
 def test_a_peer_with_host_and_port_gets_its_report_there(tmp_path: Path) -> None:
     """On a new association, where we propose to be the SCP (PS3.7 D.3.3.4)."""
-    port = port_for.select_random()
+    port = free_port()
     _, held, _ = encoded(ct(1))
     peers = peer(host="127.0.0.1", port=port)
     with receiving(tmp_path, peers=peers) as node, a_peers_listener(port) as heard:
@@ -208,7 +208,7 @@ def test_a_peer_that_is_not_there_is_tried_again(
 ) -> None:
     """After a while; it holds nobody else up."""
     monkeypatch.setattr("node.receive.reports._WAITS", (0.0, 0.6, 0.6))
-    port = port_for.select_random()
+    port = free_port()
     peers = peer(host="127.0.0.1", port=port)
     with receiving(tmp_path, peers=peers) as node:
         with asking(node.port) as association:

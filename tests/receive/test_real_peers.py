@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import port_for
 import pytest
 import trustme
 from pydicom.dataset import Dataset
@@ -13,6 +12,7 @@ from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
 from tests.factories import make_instance, write_instance
+from tests.ports import free_port
 from tests.receive.receiving import receiving, wait_until
 
 pytestmark = pytest.mark.peer
@@ -100,7 +100,7 @@ def test_dcmtk_sends_over_tls(tmp_path: Path, study: Path) -> None:
         certificate.private_key_pem.write_to_path(str(files[name][1]))
     ca = tmp_path / "ca.crt"
     authority.cert_pem.write_to_path(str(ca))
-    port = port_for.select_random()
+    port = free_port()
     tls = {
         "port": port,
         "certificate": files["node"][0],

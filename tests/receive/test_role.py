@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import port_for
 import pytest
 
 from node.inbox.header import read_header
 from node.inbox.layout import Inbox
 from node.upper_layer import UpperLayerError
+from tests.ports import free_port
 from tests.receive.receiving import ct, encoded, send, sending, wait_until
 from tests.upper_layer import pdus
 
@@ -73,7 +73,7 @@ class Role:
 @contextmanager
 def a_role(folder: Path) -> Iterator[Role]:
     """Give a role with a configuration, not started; it is killed at the end."""
-    role = Role(folder, port_for.select_random())
+    role = Role(folder, free_port())
     (folder / "node.toml").write_text(
         f'[node]\ndata_dir = "{folder}"\n'
         f'[receive]\nhost = "127.0.0.1"\nport = {role.port}\nmin_free_bytes = 0\n'

@@ -11,12 +11,12 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-import port_for
 import pytest
 
 from tests.acceptance.running_node import COMMAND, RunningNode, write_config
 from tests.factories import make_instance
 from tests.peers import research_pacs, send
+from tests.ports import free_port
 from tests.systemd.users import SHIPPED
 
 ROLES = ("receive", "process", "forward", "web")
@@ -27,7 +27,6 @@ WISHES = {
 }
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(
         not (shutil.which("strace") and shutil.which("systemd-analyze")),
         reason="system calls were not watched: apt-get install strace systemd",
@@ -65,7 +64,7 @@ def let_through(role: str) -> frozenset[str]:
 def _traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run each role by itself, watched, while a study goes through; give the folder of traces."""
     folder = tmp_path_factory.mktemp("watched")
-    port, web = port_for.select_random(), port_for.select_random()
+    port, web = free_port(), free_port()
     with research_pacs(folder / "pacs") as pacs:
         config = write_config(folder, pacs.port, port)
         config.write_text(config.read_text().replace("[web]\nport = 0", f"[web]\nport = {web}"))

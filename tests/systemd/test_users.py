@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import port_for
 import pytest
 
 from node import audit
@@ -26,6 +25,7 @@ from node.upper_layer import UpperLayerError
 from tests.acceptance.running_node import PATIENCE
 from tests.factories import make_instance
 from tests.peers import send
+from tests.ports import free_port
 from tests.systemd.users import User, make_folders, users
 
 pytestmark = [
@@ -60,13 +60,13 @@ def _node() -> Iterator[Node]:
     if code != 0:
         shutil.rmtree(root)
         pytest.skip(f"other users cannot read this checkout: {printed.splitlines()[-1:]}")
-    node = Node(root, port_for.select_random(), known, {})
+    node = Node(root, free_port(), known, {})
     make_folders(root, known)
     credentials = _credentials(root, known["deid-process"])
     node.config.write_text(
         f'[node]\ndata_dir = "{root}"\n[receive]\nhost = "127.0.0.1"\nport = {node.port}\n'
         f"min_free_bytes = 0\n[completion]\nquiet_seconds = 0.5\n"
-        f"[web]\nport = {port_for.select_random()}\n"
+        f"[web]\nport = {free_port()}\n"
     )
     node.config.chmod(0o644)
     for role in ROLES:

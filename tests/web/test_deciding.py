@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import port_for
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -16,10 +15,11 @@ from node.web.users import Right, make_user, write_users
 from tests.acceptance.running_node import RunningNode, running_node
 from tests.factories import identifiers, make_instance, patient_name
 from tests.peers import research_pacs, send
+from tests.ports import free_port
 from tests.web.browser import browser, browser_marks, watched_page
 
 __all__ = ["browser"]
-pytestmark = [*browser_marks, pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [*browser_marks, pytest.mark.acceptance]
 PASSWORD = "a long password"
 RELEASED, BY_SERIES, BY_INSTANCE, REJECTED, REQUEUED = range(1, 6)
 
@@ -40,7 +40,7 @@ def cine(patient: int) -> Any:
 @contextmanager
 def node_with_page(folder: Path, pacs_port: int) -> Iterator[tuple[RunningNode, str]]:
     """Run a node whose page has two users, and give the page's address."""
-    users, port = folder / "web-users", port_for.select_random()
+    users, port = folder / "web-users", free_port()
     known = [make_user("ada", Right.DECIDE, PASSWORD), make_user("bob", Right.WATCH, PASSWORD)]
     write_users(users, {user.name: user for user in known})
     changed = {"[web]\nport = 0": f'[web]\nport = {port}\nusers = "{users}"'}

@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import port_for
 import pytest
 
+from tests.ports import free_port
 from tests.web.filled import node_folder
 
 PATIENCE = 120
@@ -21,7 +21,7 @@ PATIENCE = 120
 @pytest.mark.parametrize("with_page", [True, False], ids=["a page", "port 0"])
 def test_a_unit_of_type_notify_with_a_watchdog_stays_up(tmp_path: Path, with_page: bool) -> None:
     """Without READY=1 the start times out, without WATCHDOG=1 the role is killed, page or none."""
-    port = port_for.select_random() if with_page else 0
+    port = free_port() if with_page else 0
     node_folder(tmp_path, f"[web]\nport = {port}\n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
