@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -81,6 +82,35 @@ def test_the_documentation_that_units_name_is_installed() -> None:
             r"^Documentation=file:/opt/deid-node/(\S+)$", path.read_text(), re.MULTILINE
         )
         assert (SHIPPED.parent / "docs" / Path(named).relative_to(shared)).is_file()
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-sysusers") is None or os.geteuid() != 0,
+    reason="users and folders were not made: no systemd-sysusers, or not root",
+)
+def test_systemd_makes_the_users_and_folders_that_units_need(tmp_path: Path) -> None:
+    """By systemd's own programs, into an empty root, without a word of complaint."""
+    etc = tmp_path / "etc"
+    for kind in ("sysusers.d", "tmpfiles.d"):
+        shutil.copytree(SHIPPED / kind, etc / kind)
+    (etc / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (etc / "group").write_text("root:x:0:\n")
+    for program in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
+        done = subprocess.run(
+            [*program, f"--root={tmp_path}"], capture_output=True, text=True, check=False
+        )
+        told = [line for line in done.stderr.splitlines() if not line.startswith("Creating ")]
+        assert (done.returncode, told) == (0, [])
+    users, groups = (
+        {line.split(":")[0] for line in (etc / name).read_text().splitlines()}
+        for name in ("passwd", "group")
+    )
+    for unit in SHIPPED.glob("*.service"):
+        text = unit.read_text()
+        assert set(re.findall(r"^User=(.+)$", text, re.MULTILINE)) <= users
+        named = " ".join(re.findall(r"^(?:Supplementary)?Groups?=(.+)$", text, re.MULTILINE))
+        assert set(named.split()) <= groups
+    assert (tmp_path / "var/lib/deid-node/inbox/arrived").is_dir()
 
 
 def test_process_has_no_network_and_forward_no_inbox() -> None:
