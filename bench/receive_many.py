@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -48,7 +48,10 @@ def latencies(port: int, paths: list[Path], seconds: float) -> list[float]:
         subprocess.Popen([*command, *map(str, paths)], stdout=subprocess.PIPE)
         for _ in range(_PROCESSES)
     ]
-    return sorted(answer for sender in senders for answer in json.loads(sender.communicate()[0]))
+    answers = [sender.communicate()[0] for sender in senders]
+    if any(sender.returncode for sender in senders):
+        raise SystemExit("an instance was refused, or an association ended: no figure is worth it")
+    return sorted(seconds for told in answers for seconds in json.loads(told))
 
 
 def peak_of_two_gigabytes(port: int) -> None:
@@ -75,7 +78,8 @@ def peak_of_two_gigabytes(port: int) -> None:
         raise SystemExit(f"the 2 GB instance was refused: {status:04X}")
 
 
-def _busy(port: int, datasets: list[tuple[str, bytes]], until: float, took: list[float]) -> None:
+def _busy(port: int, datasets: list[tuple[str, bytes]], until: float) -> list[float]:
+    took = []
     with opened(port) as association:
         number = 0
         while time.monotonic() < until:
@@ -85,7 +89,8 @@ def _busy(port: int, datasets: list[tuple[str, bytes]], until: float, took: list
             status = association.send_store(1, 1, _CT, uid, [dataset], len(dataset))
             took.append(time.monotonic() - began)
             if status:
-                raise SystemExit(f"an instance was refused: {status:04X}")
+                raise RuntimeError(f"an instance was refused: {status:04X}")
+    return took
 
 
 def _main(port: int, seconds: float, paths: list[Path]) -> None:
@@ -93,17 +98,11 @@ def _main(port: int, seconds: float, paths: list[Path]) -> None:
     for path in paths:
         header = read_header(path)
         datasets.append((header.sop_instance_uid, path.read_bytes()[header.dataset_offset :]))
-    took: list[float] = []
     until = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=_busy, args=(port, datasets, until, took))
-        for _ in range(ASSOCIATIONS // _PROCESSES)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    print(json.dumps(took))
+    count = ASSOCIATIONS // _PROCESSES
+    with ThreadPoolExecutor(count) as threads:
+        runs = [threads.submit(_busy, port, datasets, until) for _ in range(count)]
+    print(json.dumps([answer for run in runs for answer in run.result()]))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Sixty-four associations for ten minutes: answers in time, memory flat, descriptors back.
+"""Sixty-four associations for ten minutes: nothing lost, answers in time, memory flat.
 
     python -m bench.soak [--minutes M]      (make soak)
 
 Two processes send CT files of 528 KB on 64 associations as fast as they are answered, every sync
 on. What has arrived is removed as `process` would, but without keeping it: ten minutes are more
-than most disks hold. Exits 1 where a target is missed.
+than most disks hold. Each answer is held against a file that was there. Exits 1 where a target is
+missed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import os
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -28,6 +30,7 @@ from bench.receive_many import ASSOCIATIONS, latencies
 _SAMPLE_SECONDS = 5.0
 _REMOVE_SECONDS = 0.25
 _SETTLE_SECONDS = 30
+_REST_SECONDS = 2
 
 
 class Watch:
@@ -62,13 +65,13 @@ class Watch:
                     Path(entry.path).unlink()
                     self.removed += 1
 
-    def settled(self, threads: int, descriptors: int) -> bool:
-        """Tell whether threads and descriptors are back, within a time."""
+    def settled(self, threads: int, descriptors: int) -> tuple[int, int]:
+        """Wait for threads and descriptors to be given back; say how many there are then."""
         for _ in range(_SETTLE_SECONDS * 10):
             if self.process.num_threads() <= threads and self.process.num_fds() <= descriptors:
-                return True
+                break
             threading.Event().wait(0.1)
-        return False
+        return self.process.num_threads(), self.process.num_fds()
 
 
 def main() -> int:
@@ -80,24 +83,36 @@ def main() -> int:
     paths = write_set("ct", options.data, 32)
     seconds = 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder, receivers.receive_alone(Path(folder)) as receiver:
-        latencies(receiver.port, paths, 2)  # what is built once is built
+        arrived = Path(folder, "data", "inbox", "arrived")
+        first_answers = latencies(receiver.port, paths, 2)  # what is built once is built
+        time.sleep(_REST_SECONDS)
         process = psutil.Process(receiver.pid)
-        threads, descriptors = process.num_threads(), process.num_fds()
-        with Watch(receiver.pid, Path(folder, "data", "inbox", "arrived")) as watch:
+        before = process.num_threads(), process.num_fds()
+        with Watch(receiver.pid, arrived) as watch:
             answers = latencies(receiver.port, paths, seconds)
+            after = watch.settled(*before)
+        kept = watch.removed + len(list(arrived.iterdir()))
         half = len(watch.megabytes) // 2
         first, last = median(watch.megabytes[:half]), median(watch.megabytes[half:])
         print(
             f"{ASSOCIATIONS} associations, {options.minutes:g} minutes: {len(answers)} files, "
             f"{len(answers) / seconds:.0f}/s, median {median(answers):.3f} s, "
-            f"longest {answers[-1]:.3f} s; memory {first:.0f} MB, then {last:.0f} MB"
+            f"longest {answers[-1]:.3f} s; memory {first:.0f} MB, then {last:.0f} MB; threads "
+            f"{before[0]}, then {after[0]}; descriptors {before[1]}, then {after[1]}"
         )
         return not all(
             (
                 told("p99 answer, seconds", answers[int(len(answers) * 0.99)], 1, at_most=True),
                 told("memory of the second half over the first", last / first, 1.05, at_most=True),
                 told("peak memory, MB", receiver.peak_megabytes(), 150, at_most=True),
-                told("threads and descriptors are back", watch.settled(threads, descriptors), 1),
+                told("threads that are left over", after[0] - before[0], 0, at_most=True),
+                told("descriptors that are left over", after[1] - before[1], 0, at_most=True),
+                told(
+                    "instances answered and not there",
+                    len(first_answers) + len(answers) - kept,
+                    0,
+                    at_most=True,
+                ),
             )
         )
 
