@@ -90,6 +90,8 @@ generation = Table(
     _text("study_instance_uid"),
     Column("begun_at", Float, nullable=False),
     Column("released_at", Float),
+    #: It lay among the releases with a manifest that cannot be trusted.
+    Column("untrusted", Boolean, nullable=False, server_default="0"),
     _steady("released_steady"),
     _count("sequence"),
     _count("instances"),

@@ -16,7 +16,7 @@ from node.inbox.states import InstanceState, StudyState, move_instance, move_stu
 from node.inbox.tables import generation, instance, study
 from node.outbox.manifest import ManifestInvalid
 from node.process.finished import Finished, finished
-from node.process.holding import hold, untrusted
+from node.process.holding import hold, hold_untrusted
 from node.process.judging import why_held
 from node.process.numbering import last_released
 from node.process.outcomes import variants_of
@@ -103,7 +103,7 @@ def _in_one(
                     log.error("storage_failed", study=row.id, **observe.exception_facts(error))
                     failed += 1
                 except ManifestInvalid as error:
-                    hold(transaction, row, untrusted(error))
+                    hold_untrusted(place, transaction, row, error)
                 except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
                     failed += _unforeseen(place, transaction, row, error)
     except OperationalError as error:  # none of it is written

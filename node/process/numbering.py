@@ -12,6 +12,10 @@ _LAST = select(func.max(generation.c.number)).where(
     generation.c.study == bindparam("study_id"), generation.c.released_at.is_not(None)
 )
 
+_UNTRUSTED = select(func.max(generation.c.number)).where(
+    generation.c.study == bindparam("study_id"), generation.c.untrusted
+)
+
 
 def last_released(conn: Connection, study_id: str) -> int:
     """Give the number of the generation that went out last; 0 if none did."""
@@ -21,10 +25,11 @@ def last_released(conn: Connection, study_id: str) -> int:
 def next_generation(place: Workplace, transaction: Transaction, study_id: str) -> int:
     """Give the number after the last one that was released: a held generation keeps its own.
 
-    A folder among the releases, or a receipt for one that is gone, counts without a row, too: its
-    number is taken.
+    A release that was found untrusted has used its number up. A folder among the releases, or a
+    receipt for one that is gone, counts without a row, too.
     """
-    number = last_released(transaction.conn, study_id) + 1
+    untrusted = transaction.conn.execute(_UNTRUSTED, {"study_id": study_id}).scalar() or 0
+    number = max(last_released(transaction.conn, study_id), untrusted) + 1
     while _is_taken(place, transaction, release_name(study_id, number)):
         number += 1
     return number

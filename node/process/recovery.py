@@ -10,7 +10,7 @@ from node.inbox.states import StudyState
 from node.inbox.tables import job, study
 from node.outbox.manifest import ManifestInvalid
 from node.process.finished import finished
-from node.process.holding import hold, untrusted
+from node.process.holding import hold_untrusted
 from node.process.messages import AHEAD
 from node.process.outdated import make_anew_if_outdated
 from node.process.queueing import queue_jobs, waiting_instances
@@ -62,4 +62,4 @@ def _record_releases(place: Workplace) -> None:
                     record_release(place, transaction, row)
             except ManifestInvalid as error:
                 with place.transaction() as transaction:
-                    hold(transaction, row, untrusted(error))
+                    hold_untrusted(place, transaction, row, error)

@@ -140,7 +140,7 @@ def test_the_chain_goes_on_from_a_release_whose_folder_could_not_be_synced(
 def test_a_release_whose_manifest_cannot_be_trusted_holds_its_study_once(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forward refuses it; a person moves it away and has the study made anew."""
+    """Forward refuses it by its name; a person moves it away, and it is made anew by another."""
     record = release.record_release
 
     def alter_first(place: Any, transaction: Any, row: Any) -> None:
@@ -164,3 +164,5 @@ def test_a_release_whose_manifest_cannot_be_trusted_holds_its_study_once(
         door.decide("requeue", door.study().study)
         door.settle()
         assert door.study().state == ("RELEASED" if moved_away else "HELD")
+    assert door.releases() == [f"{door.study().study}-g2"]
+    assert (door.study().released, door.study().generations) == (1, 1)
