@@ -106,6 +106,12 @@ def write_durably(path: Path, content: bytes, mode: int = 0o640) -> None:
 
     FileExistsError if the name is taken.
     """
+    write_whole(path, content, mode)
+    fsync_dir(path.parent)
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o640) -> None:
+    """Do the same, but for the name, which is durable only when its folder is fsynced."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.unlink(missing_ok=True)
     fd = create_exclusive(temporary, mode)
@@ -118,7 +124,6 @@ def write_durably(path: Path, content: bytes, mode: int = 0o640) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_dir(path.parent)
 
 
 def lock_file(path: Path) -> int:

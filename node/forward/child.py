@@ -79,6 +79,10 @@ class Parcels:
             if full or time.monotonic() - self._sealed_at > PARCEL_SECONDS:
                 self._seal()
 
+    def begin(self) -> None:
+        """Begin a batch: its first answers may wait for others, too."""
+        self._sealed_at = time.monotonic()
+
     def tell(self, message: Any) -> None:
         """Send a message of another kind."""
         with self._lock:
@@ -158,6 +162,7 @@ def run(pipe: Connection, name: str) -> None:
     threads = threading.active_count()
     stays = True
     while stays and (work := inbound.next_work()) is not None:
+        parcels.begin()
         try:
             ending = _do(work, parcels, inbound.stopped.is_set)
         except Exception as error:  # noqa: BLE001 -- a fault of ours must not end the delivery

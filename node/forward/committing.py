@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from node.config import DicomDestination, Forward
 from node.forward.backoff import horizon, next_delay
 from node.forward.commitment import Declined, Question, Result, Transaction, describe_failure
-from node.forward.turn import TRIES, refuse, summary
+from node.forward.turn import TRIES, refuse
 from node.outbox import deliveries, instances, ledger
 from node.outbox.deliveries import Delivery
 from node.outbox.instances import InstanceOutcome
@@ -122,12 +122,11 @@ def _settle_delivery(
         )  # fmt: skip
         log.info("study_committed", **facts, instances=delivery.total)
     elif delivery.refused:
-        rows = instances.instances_of(connection, delivery.id)
-        refuse(connection, delivery, now, summary(rows, InstanceState.REFUSED))
+        said = instances.summary(connection, delivery.id, InstanceState.REFUSED, delivery.total)
+        refuse(connection, delivery, now, said)
     elif delivery.stored < delivery.total:
         # What the destination lost is sent again.
-        rows = instances.instances_of(connection, delivery.id)
-        answer = summary(rows, InstanceState.PENDING)
+        answer = instances.summary(connection, delivery.id, InstanceState.PENDING, delivery.total)
         delay = next_delay(1, timing.retry_first_seconds, timing.retry_max_seconds)
         ledger.move(
             connection, delivery.id, delivery.state, DeliveryState.DEFERRED, now, answer=answer,

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import Destination
 from node.forward.choosing import choose, missing_file, not_wanted
+from node.forward.manifests import Manifests
 from node.outbox import deliveries, ledger
 from node.outbox.layout import Outbox
-from node.outbox.manifest import Manifest, ManifestInvalid, ReleasedInstance, read_manifest
+from node.outbox.manifest import Manifest, ManifestInvalid, ReleasedInstance
 from node.outbox.receipts import ReceiptInvalid, read_receipt
 from node.outbox.states import DeliveryState
 
@@ -47,6 +48,7 @@ def new_releases(outbox: Outbox, known: Collection[str]) -> list[str]:
 def add_release(
     connection: sa.Connection,
     outbox: Outbox,
+    manifests: Manifests,
     name: str,
     key: Ed25519PublicKey,
     destinations: Mapping[str, Destination],
@@ -57,7 +59,7 @@ def add_release(
     """Make the rows of one release."""
     folder = outbox.releases / name
     try:
-        manifest = read_manifest(folder, key)
+        manifest = manifests.read(folder, key)
     except ManifestInvalid as error:
         ledger.add_unreadable_release(connection, name, now, str(error))
         log.error("release_refused", release=name, reason=str(error))  # noqa: TRY400 -- the reason is all

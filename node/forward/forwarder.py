@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -30,6 +30,8 @@ TICK_SECONDS = 0.5
 LOOK_SECONDS = 0.05
 #: A drain is over in 30 s: children get this long to finish what is on their way.
 DRAIN_SECONDS = 20.0
+#: New releases become rows so many in one transaction.
+SEEN_AT_ONCE = 50
 #: A folder that changed more recently may change again without its time telling.
 SETTLED_SECONDS = 2.0
 #: What a lost ledger knew of people's decisions is carried out again, but nothing is sent twice.
@@ -128,10 +130,14 @@ class Forwarder:
             wait(self.lines.pipes(), TICK_SECONDS)
             self.lines.advance(time.time(), time.monotonic())
 
-    def delivered(self, delivery: Delivery, now: float) -> None:
-        """Write the receipt of a delivery that is where it should end."""
-        if settling.is_for_good(delivery, self.destinations.get(delivery.destination)):
-            settling.give_receipt(self.outbox.receipts, delivery, now)
+    def delivered(self, some: Sequence[Delivery], now: float) -> None:
+        """Write the receipts of deliveries that are where they should end."""
+        for_good = [
+            delivery
+            for delivery in some
+            if settling.is_for_good(delivery, self.destinations.get(delivery.destination))
+        ]
+        settling.give_receipts(self.outbox.receipts, for_good, now)
 
     def _wait(self, before: tuple[int, ...]) -> None:
         """Wait until a child speaks, a release or a decision appears, or a moment is over."""
@@ -150,13 +156,16 @@ class Forwarder:
         if changed == self.releases_changed and now - changed / 1e9 > SETTLED_SECONDS:
             return  # years of releases are not listed twice a second
         self.releases_changed = changed
-        for name in discovery.new_releases(self.outbox, self.known):
+        new = discovery.new_releases(self.outbox, self.known)
+        for start in range(0, len(new), SEEN_AT_ONCE):
+            some = new[start : start + SEEN_AT_ONCE]
             with self.engine.begin() as connection:
-                discovery.add_release(
-                    connection, self.outbox, name, key, self.destinations, now,
-                    ledger_was_lost=self.ledger_was_lost,
-                )  # fmt: skip
-            self.known.add(name)
+                for name in some:
+                    discovery.add_release(
+                        connection, self.outbox, self.lines.manifests, name, key,
+                        self.destinations, now, ledger_was_lost=self.ledger_was_lost,
+                    )  # fmt: skip
+            self.known.update(some)
         self.ledger_was_lost = False
 
     def _hear_people(self, now: float) -> bool:

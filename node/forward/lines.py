@@ -5,7 +5,7 @@ The process of a turn that ended in order stays for a while, for the turns that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -19,6 +19,7 @@ from node.forward import settling, turn
 from node.forward.backoff import horizon
 from node.forward.batch import Answer, Batch
 from node.forward.child import Parcel
+from node.forward.manifests import Manifests
 from node.forward.order import Order
 from node.forward.sending import Sending
 from node.forward.turn import Turn
@@ -79,8 +80,9 @@ class Lines:
     timing: Forward
     context: ForkServerContext
     lines: dict[str, Line] = field(default_factory=dict)
-    #: Called with each delivery that has just been delivered, inside the transaction's wake.
-    delivered: Callable[[Delivery, float], None] = lambda _delivery, _now: None
+    manifests: Manifests = field(default_factory=Manifests)
+    #: Called with what has just been delivered, in the wake of its transaction.
+    delivered: Callable[[Sequence[Delivery], float], None] = lambda _deliveries, _now: None
 
     def pipes(self) -> list[Connection]:
         """Give what becomes readable when a child says something."""
@@ -121,30 +123,35 @@ class Lines:
         return [line for line in self.lines.values() if line.sending]
 
     def _start(self, line: Line, key: Ed25519PublicKey, now: float, monotonic: float) -> None:
-        name, longest = line.destination.name, horizon(self.timing.retry_max_seconds)
         with self.engine.connect() as connection:
-            row = deliveries.destination_row(connection, name)
-            gate = row.next_attempt_at
-            closed = gate is not None and now < gate <= now + longest
-            if row.paused or closed:
+            due = self._due(connection, line, now)
+            if not due:
                 return
-            probe = row.failures > 0  # on one association until it has an answer
-            due = line.order.next(connection, name, now, longest, probe=probe)
-        if not due:
-            return
-        complete = [delivery for delivery in due if delivery.stored == delivery.total]
-        for delivery in complete:  # a person retried what had only been doubted
-            with self.engine.begin() as connection:
-                done = settling.settle_complete(connection, delivery, now)
-            self.delivered(done, now)
-        due = [delivery for delivery in due if delivery not in complete]
-        with self.engine.begin() as connection:
+            # Where a person retried what had only been doubted, nothing is left to send.
+            done = [
+                settling.settle_complete(connection, delivery, now)
+                for delivery in due
+                if delivery.stored == delivery.total
+            ]
             line.turn = turn.take_turn(
-                connection, self.outbox, key, line.destination, due, now,
+                connection, self.outbox, self.manifests, key, line.destination,
+                [delivery for delivery in due if delivery.stored < delivery.total], now,
                 self.timing.timeout_seconds,
             )  # fmt: skip
+            connection.commit()
+        self.delivered(done, now)
         if line.turn:
             line.start(self.context, line.turn.batch, monotonic)
+
+    def _due(self, connection: sa.Connection, line: Line, now: float) -> list[Delivery]:
+        name, longest = line.destination.name, horizon(self.timing.retry_max_seconds)
+        row = deliveries.destination_row(connection, name)
+        gate = row.next_attempt_at
+        closed = gate is not None and now < gate <= now + longest
+        if row.paused or closed:
+            return []
+        probe = row.failures > 0  # on one association until it has an answer
+        return line.order.next(connection, name, now, longest, probe=probe)
 
     def _advance(self, line: Line, now: float, monotonic: float) -> None:
         sending, current = line.sending, line.turn
@@ -169,8 +176,7 @@ class Lines:
                 settling.settle_end(
                     connection, current, ending, self.timing, now, in_order=sending.in_order
                 )
-        for delivery in done:
-            self.delivered(delivery, now)
+        self.delivered(done, now)
         if ending is None and monotonic - line.told_at > PROGRESS_SECONDS:
             line.told_at = monotonic
             log.info(

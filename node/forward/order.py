@@ -31,13 +31,13 @@ class Order:
         A probe is one delivery, that which was left alone longest: should a destination break
         down at the mere sight of one, another is the next probe.
         """
-        if self._in_a_row < TURNS_IN_A_ROW:
-            many = 1 if probe else DUE_AT_ONCE
-            if some := deliveries.due(connection, to, now, longest, many, troubled=False):
-                self._in_a_row += 1
-                return some
-        was_kept_waiting, self._in_a_row = self._in_a_row, 0
-        some = deliveries.due(connection, to, now, longest, 1, troubled=True)
-        if not some and was_kept_waiting:
-            return self.next(connection, to, now, longest, probe=probe)
-        return some
+        is_their_turn = self._in_a_row >= TURNS_IN_A_ROW
+        many = 1 if probe else DUE_AT_ONCE
+        found = deliveries.due(connection, to, now, longest, many, troubled_first=is_their_turn)
+        if is_their_turn or (found and found[0].attempts):
+            self._in_a_row = 0
+        else:
+            self._in_a_row += bool(found)
+        if found and found[0].attempts:
+            return found[:1]
+        return [delivery for delivery in found if not delivery.attempts]

@@ -34,8 +34,8 @@ class Questions:
     asking: dict[str, Sending] = field(default_factory=dict)
     #: Results that came by the forwarder's own port.
     heard: queue.SimpleQueue[Heard] = field(default_factory=queue.SimpleQueue)
-    #: Called with each delivery that a result was about, once that is in the ledger.
-    settled: Callable[[Delivery, float], None] = lambda _delivery, _now: None
+    #: Called with what a result was about, once that is in the ledger.
+    settled: Callable[[Sequence[Delivery], float], None] = lambda _deliveries, _now: None
 
     def pipes(self) -> list[Connection]:
         """Give what becomes readable when a child says something."""
@@ -100,7 +100,7 @@ class Questions:
                 connection, self.outbox, key, result, self.timing, now, among
             )
         if delivery is not None:
-            self.settled(delivery, now)
+            self.settled([delivery], now)
         return delivery is not None
 
     def _is_closed(self, name: str, now: float) -> bool:

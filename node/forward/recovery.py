@@ -7,7 +7,7 @@ import structlog
 
 from node.config import Destination
 from node.forward.discovery import NOT_CONFIGURED
-from node.forward.settling import give_receipt, is_for_good
+from node.forward.settling import give_receipts, is_for_good
 from node.forward.turn import refuse
 from node.outbox import deliveries, ledger
 from node.outbox.layout import Outbox
@@ -39,10 +39,12 @@ def recover(
             for state in (DeliveryState.DELIVERED, DeliveryState.COMMITTED)
             for delivery in deliveries.in_state(connection, state)
         ]
-    for delivery in done:
-        wanted = is_for_good(delivery, destinations.get(delivery.destination))
-        path = receipt_path(outbox.receipts, delivery.release, delivery.destination)
-        if wanted and not path.exists():
-            give_receipt(outbox.receipts, delivery, now)
+    without = [
+        delivery
+        for delivery in done
+        if is_for_good(delivery, destinations.get(delivery.destination))
+        and not receipt_path(outbox.receipts, delivery.release, delivery.destination).exists()
+    ]
+    give_receipts(outbox.receipts, without, now)
     if cut_off:
         log.info("recovered", deliveries=len(cut_off))

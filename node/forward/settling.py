@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,10 @@ import structlog
 from node.config import Destination, DicomDestination, Forward
 from node.forward.backoff import next_delay
 from node.forward.batch import Ending, Reaction
-from node.forward.turn import Turn, refuse, summary, suspect, take_back
+from node.forward.turn import Turn, refuse, suspect, take_back
 from node.outbox import deliveries, instances, ledger
 from node.outbox.deliveries import Delivery
-from node.outbox.receipts import Receipt, write_receipt
+from node.outbox.receipts import Receipt, write_receipts
 from node.outbox.states import DeliveryState, InstanceState
 
 log = structlog.get_logger()
@@ -37,13 +38,11 @@ def settle_answered(connection: sa.Connection, turn: Turn, now: float) -> list[D
     done = {number for number, open_items in turn.unanswered.items() if not open_items}
     delivered = []
     for number in sorted(done - turn.settled):
-        delivery = deliveries.delivery_by_id(connection, number)
-        _settle_done(connection, delivery, now)
-        after = deliveries.delivery_by_id(connection, number)
-        if after.state is not DeliveryState.SENDING:
+        after = _settle_done(connection, deliveries.delivery_by_id(connection, number), now)
+        if after is not DeliveryState.SENDING:
             turn.settled.add(number)
-        if after.state is DeliveryState.DELIVERED:
-            delivered.append(after)
+        if after is DeliveryState.DELIVERED:
+            delivered.append(deliveries.delivery_by_id(connection, number))
     return delivered
 
 
@@ -94,8 +93,7 @@ def _settle_rest(
             attempts = 1 if number in turn.progressed else attempts + 1
             delay = next_delay(attempts, timing.retry_first_seconds, timing.retry_max_seconds)
             gate = max(gate, now + delay)
-        rows = instances.instances_of(connection, number)
-        answer = summary(rows, InstanceState.PENDING) or verdict.text
+        answer = _summary(connection, delivery, InstanceState.PENDING) or verdict.text
         ledger.move(
             connection, number, delivery.state, DeliveryState.DEFERRED, now, answer=answer,
             attempts=attempts, next_attempt_at=gate,
@@ -111,10 +109,10 @@ def _settle_destination(
 ) -> Verdict:
     """Write what a turn says of its destination; progress in the turn ends an earlier back-off."""
     name = turn.batch.destination.name
-    known = deliveries.destination_row(connection, name)
     said = {"last_answer": ending.text, "last_answer_at": now}
     match ending.reaction:
         case Reaction.RETRY | Reaction.THREE_TRIES:
+            known = deliveries.destination_row(connection, name)
             failures = 1 if turn.stored else known.failures + 1
             delay = next_delay(failures, timing.retry_first_seconds, timing.retry_max_seconds)
             ledger.set_destination(
@@ -139,29 +137,39 @@ def is_for_good(delivery: Delivery, destination: Destination | None) -> bool:
     return delivery.state is DeliveryState.COMMITTED
 
 
-def give_receipt(receipts: Path, delivery: Delivery, now: float) -> None:
-    """Tell `process` that a destination has a release for good."""
+def give_receipts(receipts: Path, some: Sequence[Delivery], now: float) -> None:
+    """Tell `process` which releases a destination has for good."""
     at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    write_receipt(
+    write_receipts(
         receipts,
-        Receipt(
-            delivery.release, delivery.destination, delivery.study, delivery.generation,
-            delivery.total, delivery.state is DeliveryState.COMMITTED, at,
-        ),
+        [
+            Receipt(
+                delivery.release, delivery.destination, delivery.study, delivery.generation,
+                delivery.total, delivery.state is DeliveryState.COMMITTED, at,
+            )
+            for delivery in some
+        ],
     )  # fmt: skip
 
 
-def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> None:
-    """Settle a delivery if each of its instances is stored or refused."""
-    rows = instances.instances_of(connection, delivery.id)
+def _settle_done(connection: sa.Connection, delivery: Delivery, now: float) -> DeliveryState:
+    """Settle a delivery if each of its instances is stored or refused; give its state by then."""
     if delivery.stored == delivery.total:
         ledger.move(
             connection, delivery.id, delivery.state, DeliveryState.DELIVERED, now,
-            answer=summary(rows, InstanceState.STORED), next_attempt_at=None, attempts=0,
+            answer=_summary(connection, delivery, InstanceState.STORED), next_attempt_at=None,
+            attempts=0,
         )  # fmt: skip
         log.info(
             "study_delivered", study=delivery.study, generation=delivery.generation,
             destination=delivery.destination, instances=delivery.total,
         )  # fmt: skip
-    elif delivery.stored + delivery.refused == delivery.total:
-        refuse(connection, delivery, now, summary(rows, InstanceState.REFUSED))
+        return DeliveryState.DELIVERED
+    if delivery.stored + delivery.refused == delivery.total:
+        refuse(connection, delivery, now, _summary(connection, delivery, InstanceState.REFUSED))
+        return DeliveryState.REFUSED
+    return delivery.state
+
+
+def _summary(connection: sa.Connection, delivery: Delivery, state: InstanceState) -> str:
+    return instances.summary(connection, delivery.id, state, delivery.total)

@@ -6,7 +6,6 @@ leaves between the two is INTENDED, and the same bytes are sent again under the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import Destination
 from node.forward.batch import Answer, Batch, Item, Reaction
+from node.forward.manifests import Manifests
 from node.outbox import instances, ledger
 from node.outbox.deliveries import Delivery
-from node.outbox.instances import DeliveryInstance, InstanceOutcome
+from node.outbox.instances import InstanceOutcome
 from node.outbox.layout import Outbox
-from node.outbox.manifest import ManifestInvalid, ReleasedInstance, read_manifest
+from node.outbox.manifest import ManifestInvalid, ReleasedInstance
 from node.outbox.states import DeliveryState, InstanceState
 
 BATCH_INSTANCES = 1000
@@ -70,6 +70,7 @@ class Turn:
 def take_turn(
     connection: sa.Connection,
     outbox: Outbox,
+    manifests: Manifests,
     key: Ed25519PublicKey,
     destination: Destination,
     due: Iterable[Delivery],
@@ -86,7 +87,7 @@ def take_turn(
         if items and len(items) + len(todo) > BATCH_INSTANCES:
             break
         try:
-            manifest = read_manifest(outbox.releases / delivery.release, key)
+            manifest = manifests.read(outbox.releases / delivery.release, key)
         except ManifestInvalid as error:
             refuse(connection, delivery, now, str(error))
             continue
@@ -94,13 +95,11 @@ def take_turn(
         if any(row.file not in entries for row in todo):
             refuse(connection, delivery, now, "the manifest does not list what is to be sent")
             continue
-        if instances.another_version_is_out(connection, destination.name, todo, delivery.id):
+        if instances.another_version_is_out(connection, destination.name, delivery.id):
             refuse(connection, delivery, now, _TWO_VERSIONS)
             continue
         ledger.move(connection, delivery.id, delivery.state, DeliveryState.SENDING, now)
-        before = instances.intended_before(
-            connection, destination.name, [row.sha256 for row in todo], delivery.id
-        )
+        before = instances.intended_before(connection, destination.name, delivery.id)
         for row in todo:
             sent_before = row.intents > 0 or row.sha256 in before
             entry = entries[row.file]
@@ -156,14 +155,6 @@ def suspect(turn: Turn) -> None:
     unanswered = sorted(number for numbers in turn.unanswered.values() for number in numbers)
     in_hand = [number for number in unanswered if number in turn.begun]
     turn.troubled |= {turn.places[number].delivery for number in in_hand or unanswered[:1]}
-
-
-def summary(rows: Sequence[DeliveryInstance], state: InstanceState) -> str:
-    """Say in one line what instances in a state were answered: `2 of 40: A900H …`."""
-    answers = Counter(row.answer for row in rows if row.state is state and row.answer)
-    return "; ".join(
-        f"{count} of {len(rows)}: {answer}" for answer, count in answers.most_common(3)
-    )
 
 
 def refuse(connection: sa.Connection, delivery: Delivery, now: float, reason: str) -> None:

@@ -69,6 +69,35 @@ _SELECT = sa.select(
 ).join_from(delivery, release)  # fmt: skip
 
 
+# What each turn asks is built once: to build a statement takes longer than SQLite takes for it.
+_BY_ID = _SELECT.where(delivery.c.id == sa.bindparam("number"))
+_DESTINATION = sa.select(destination).where(destination.c.name == sa.bindparam("name"))
+_WITHDRAWN = sa.select(withdrawals.c.study).where(withdrawals.c.study == sa.bindparam("study"))
+_TROUBLED = delivery.c.attempts > 0
+_DUE = (
+    _SELECT.where(
+        delivery.c.destination == sa.bindparam("to"),
+        sa.or_(
+            delivery.c.state == sa.literal_column("'PENDING'"),
+            delivery.c.state == sa.literal_column("'DEFERRED'"),
+        ),
+        sa.or_(
+            delivery.c.next_attempt_at.is_(None),
+            delivery.c.next_attempt_at <= sa.bindparam("now"),
+            delivery.c.next_attempt_at > sa.bindparam("far"),
+        ),
+    )
+    .order_by(
+        sa.bindparam("troubled", type_=sa.Boolean) != _TROUBLED,
+        sa.case(
+            (sa.or_(_TROUBLED, sa.bindparam("alone", type_=sa.Boolean)), delivery.c.updated_at)
+        ),
+        release.c.sequence,
+    )
+    .limit(sa.bindparam("most"))
+)
+
+
 def deliveries(connection: sa.Connection, study: str | None = None) -> list[Delivery]:
     """List deliveries in order of release, of one study or of all."""
     query = _SELECT.order_by(release.c.sequence, delivery.c.destination)
@@ -79,7 +108,7 @@ def deliveries(connection: sa.Connection, study: str | None = None) -> list[Deli
 
 def delivery_by_id(connection: sa.Connection, number: int) -> Delivery:
     """Give one delivery."""
-    return _delivery(connection.execute(_SELECT.where(delivery.c.id == number)).one())
+    return _delivery(connection.execute(_BY_ID, {"number": number}).one())
 
 
 def delivery_by_transaction(connection: sa.Connection, uid: str) -> Delivery | None:
@@ -100,29 +129,33 @@ def in_state(
 
 
 def due(
-    connection: sa.Connection, to: str, now: float, horizon: float, limit: int, *, troubled: bool
+    connection: sa.Connection,
+    to: str,
+    now: float,
+    horizon: float,
+    limit: int,
+    *,
+    troubled_first: bool = False,
 ) -> list[Delivery]:
-    """List what may be sent to a destination now: what had no trouble of its own so far, or had.
+    """List what may be sent to a destination now: what had no trouble of its own, then the rest.
 
-    The oldest release comes first; of one alone (`limit` 1), that which was left alone longest.
-    A time of next attempt more than `horizon` seconds ahead was written by a clock that has been
-    set back since: it counts as over.
+    Of the first, the oldest release comes first; where one alone is asked for (`limit` 1), and
+    among the rest, what was left alone longest. A time of next attempt more than `horizon` seconds
+    ahead was written by a clock that has been set back since: it counts as over.
     """
-    waiting = delivery.c.state.in_([DeliveryState.PENDING, DeliveryState.DEFERRED])
-    over = sa.or_(
-        delivery.c.next_attempt_at.is_(None),
-        delivery.c.next_attempt_at <= now,
-        delivery.c.next_attempt_at > now + horizon,
-    )
-    own_trouble = delivery.c.attempts > 0 if troubled else delivery.c.attempts == 0
-    order = (delivery.c.updated_at, release.c.sequence) if limit == 1 else (release.c.sequence,)
-    query = _SELECT.where(delivery.c.destination == to, waiting, over, own_trouble)
-    return [_delivery(row) for row in connection.execute(query.order_by(*order).limit(limit))]
+    rows = connection.execute(
+        _DUE,
+        {
+            "to": to, "now": now, "far": now + horizon, "most": limit, "alone": limit == 1,
+            "troubled": troubled_first,
+        },
+    )  # fmt: skip
+    return [_delivery(row) for row in rows]
 
 
 def destination_row(connection: sa.Connection, name: str) -> DestinationRow:
     """Give what is known of a destination; nothing yet is a row of defaults."""
-    row = connection.execute(sa.select(destination).where(destination.c.name == name)).first()
+    row = connection.execute(_DESTINATION, {"name": name}).first()
     return DestinationRow(**row._mapping) if row else DestinationRow(name)  # noqa: SLF001 -- SQLAlchemy's public name
 
 
@@ -186,8 +219,7 @@ def release_names(connection: sa.Connection) -> frozenset[str]:
 
 def is_withdrawn(connection: sa.Connection, study: str) -> bool:
     """Tell whether a person took this study back."""
-    query = sa.select(withdrawals.c.study).where(withdrawals.c.study == study)
-    return connection.execute(query).first() is not None
+    return connection.execute(_WITHDRAWN, {"study": study}).first() is not None
 
 
 def is_taken(connection: sa.Connection, name: str) -> bool:

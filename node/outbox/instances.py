@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,69 +40,96 @@ class InstanceOutcome:
     begun: bool = True
 
 
+# Statements of each turn are built once: to build one takes longer than SQLite takes for it.
+_INSTANCES = (
+    sa.select(
+        *[delivery_instance.c[each.name] for each in fields(DeliveryInstance)],
+    )
+    .where(delivery_instance.c.delivery == sa.bindparam("number"))
+    .order_by(delivery_instance.c.failures, delivery_instance.c.intents, sa.text("rowid"))
+)
+_ours, _other = delivery_instance.alias(), delivery_instance.alias()
+#: What another delivery to the same destination has begun to send.
+_OTHERS = (
+    sa.select(_other.c.sha256)
+    .join(delivery, delivery.c.id == _other.c.delivery)
+    .where(
+        _ours.c.delivery == sa.bindparam("number"),
+        delivery.c.destination == sa.bindparam("to"),
+        _other.c.delivery != sa.bindparam("number"),
+        _other.c.intents > 0,
+    )
+)
+_SAME_BYTES = _OTHERS.where(_other.c.sha256 == _ours.c.sha256)
+_OTHER_BYTES = _OTHERS.where(
+    _ours.c.state.in_([InstanceState.PENDING, InstanceState.INTENDED]),
+    _other.c.file == _ours.c.file,
+    _other.c.sha256 != _ours.c.sha256,
+    _other.c.state != InstanceState.REFUSED,
+)
+_SUMMARY = (
+    sa.select(delivery_instance.c.answer, sa.func.count().label("times"))
+    .where(
+        delivery_instance.c.delivery == sa.bindparam("number"),
+        delivery_instance.c.state == sa.bindparam("state"),
+        delivery_instance.c.answer != "",
+    )
+    .group_by(delivery_instance.c.answer)
+    .order_by(sa.text("times DESC"), sa.func.min(sa.text("rowid")))
+    .limit(3)
+)
+_INTEND = (
+    delivery_instance.update()
+    .where(
+        delivery_instance.c.delivery == sa.bindparam("number"),
+        delivery_instance.c.file == sa.bindparam("name"),
+    )
+    .values(state=InstanceState.INTENDED, intents=delivery_instance.c.intents + 1, answer="")
+)
+_RECORD = (
+    delivery_instance.update()
+    .where(
+        delivery_instance.c.delivery == sa.bindparam("number"),
+        delivery_instance.c.file == sa.bindparam("name"),
+    )
+    .values(
+        state=sa.bindparam("new_state"),
+        answer=sa.bindparam("new_answer"),
+        failures=delivery_instance.c.failures + sa.bindparam("failed"),
+        intents=delivery_instance.c.intents - sa.bindparam("taken_back"),
+    )
+)
+
+
 def instances_of(connection: sa.Connection, number: int) -> list[DeliveryInstance]:
     """List the instances of a delivery, those that failed or were tried least first.
 
     So that one that ends each association comes last, and the others of its study are not held.
     """
-    table = delivery_instance
-    rows = connection.execute(
-        sa.select(
-            table.c.file, table.c.sha256, table.c.state, table.c.intents, table.c.failures,
-            table.c.answer,
-        )
-        .where(table.c.delivery == number)
-        .order_by(table.c.failures, table.c.intents, sa.text("rowid"))
-    )  # fmt: skip
+    rows = connection.execute(_INSTANCES, {"number": number})
     return [
         DeliveryInstance(row.file, row.sha256, InstanceState(row.state), *row[3:]) for row in rows
     ]
 
 
-def intended_before(
-    connection: sa.Connection, to: str, digests: Sequence[str], number: int
-) -> frozenset[str]:
-    """Give those digests that another delivery to the same destination has intended before."""
-    table = delivery_instance
-    query = (
-        sa.select(table.c.sha256)
-        .join(delivery, delivery.c.id == table.c.delivery)
-        .where(delivery.c.destination == to, delivery.c.id != number, table.c.intents > 0)
-    )
-    found: set[str] = set()
-    for start in range(0, len(digests), 500):
-        some = digests[start : start + 500]
-        found.update(
-            row.sha256 for row in connection.execute(query.where(table.c.sha256.in_(some)))
-        )
-    return frozenset(found)
+def summary(connection: sa.Connection, number: int, state: InstanceState, total: int) -> str:
+    """Say in one line what a delivery's instances in a state were answered: `2 of 40: A900H …`."""
+    rows = connection.execute(_SUMMARY, {"number": number, "state": state})
+    return "; ".join(f"{row.times} of {total}: {row.answer}" for row in rows)
 
 
-def another_version_is_out(
-    connection: sa.Connection, to: str, rows: Sequence[DeliveryInstance], number: int
-) -> bool:
-    """Tell whether a destination was sent a file of one of these names with other bytes before.
+def intended_before(connection: sa.Connection, to: str, number: int) -> frozenset[str]:
+    """Give those digests of a delivery that another to the same destination has intended before."""
+    found = connection.execute(_SAME_BYTES, {"number": number, "to": to})
+    return frozenset(found.scalars())
+
+
+def another_version_is_out(connection: sa.Connection, to: str, number: int) -> bool:
+    """Tell whether a destination was sent other bytes before for what a delivery is yet to send.
 
     The same name is the same new SOP Instance UID. What the destination refused is not there.
     """
-    table = delivery_instance
-    query = (
-        sa.select(table.c.file, table.c.sha256)
-        .join(delivery, delivery.c.id == table.c.delivery)
-        .where(
-            delivery.c.destination == to,
-            delivery.c.id != number,
-            table.c.intents > 0,
-            table.c.state != InstanceState.REFUSED,
-        )
-    )
-    digests = {row.file: row.sha256 for row in rows}
-    names = list(digests)
-    return any(
-        digests[found.file] != found.sha256
-        for start in range(0, len(names), 500)
-        for found in connection.execute(query.where(table.c.file.in_(names[start : start + 500])))
-    )
+    return connection.execute(_OTHER_BYTES, {"number": number, "to": to}).first() is not None
 
 
 def add(
@@ -148,45 +175,21 @@ def intend(connection: sa.Connection, number: int, files: Iterable[str]) -> None
     """Write down, before the first byte leaves, which instances are about to be sent."""
     rows = [{"number": number, "name": file} for file in files]
     if rows:
-        connection.execute(
-            delivery_instance.update()
-            .where(
-                delivery_instance.c.delivery == sa.bindparam("number"),
-                delivery_instance.c.file == sa.bindparam("name"),
-            )
-            .values(
-                state=InstanceState.INTENDED, intents=delivery_instance.c.intents + 1, answer=""
-            ),
-            rows,
-        )
+        connection.execute(_INTEND, rows)
 
 
 def record(connection: sa.Connection, outcomes: Sequence[InstanceOutcome]) -> None:
     """Write what became of instances that were intended."""
-    if not outcomes:
-        return
-    table = delivery_instance
-    connection.execute(
-        table.update()
-        .where(
-            table.c.delivery == sa.bindparam("number"),
-            table.c.file == sa.bindparam("name"),
-        )
-        .values(
-            state=sa.bindparam("new_state"),
-            answer=sa.bindparam("new_answer"),
-            failures=table.c.failures + sa.bindparam("failed"),
-            intents=table.c.intents - sa.bindparam("taken_back"),
-        ),
-        [
-            {
-                "number": outcome.delivery, "name": outcome.file, "new_state": outcome.state,
-                "new_answer": outcome.answer, "failed": int(outcome.failed),
-                "taken_back": int(not outcome.begun),
-            }
-            for outcome in outcomes
-        ],
-    )  # fmt: skip
+    rows = [
+        {
+            "number": outcome.delivery, "name": outcome.file, "new_state": outcome.state,
+            "new_answer": outcome.answer, "failed": int(outcome.failed),
+            "taken_back": int(not outcome.begun),
+        }
+        for outcome in outcomes
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_RECORD, rows)
 
 
 def reset(

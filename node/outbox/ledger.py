@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,12 @@ def add_release(
 ) -> None:
     """Note a release that was seen."""
     connection.execute(
-        release.insert().values(
-            name=manifest.release, study=manifest.study, generation=manifest.generation,
-            sequence=manifest.sequence, instances=manifest.totals["instances"], problem=problem,
-            seen_at=now,
-        )
+        _RELEASE,
+        {
+            "name": manifest.release, "study": manifest.study, "generation": manifest.generation,
+            "sequence": manifest.sequence, "instances": manifest.totals["instances"],
+            "problem": problem, "seen_at": now,
+        },
     )  # fmt: skip
 
 
@@ -99,10 +101,12 @@ def add_delivery(
     `intents` is 1 where the instances may have been sent before, by a ledger that was lost.
     """
     (number,) = connection.execute(
-        delivery.insert()
-        .values(release=name, destination=to, state=state, last_answer=answer, updated_at=now)
-        .returning(delivery.c.id)
-    ).one()
+        _DELIVERY,
+        {
+            "release": name, "destination": to, "state": state, "last_answer": answer,
+            "updated_at": now,
+        },
+    ).one()  # fmt: skip
     instances.add(connection, number, entries, _instance_state(state), intents)
     _note(connection, number, now, state, answer)
     return int(number)
@@ -127,10 +131,9 @@ def move(
     """
     if after not in TRANSITIONS[before]:
         raise IllegalTransition(f"no delivery moves from {before} to {after}")
+    values |= {"state": after, "last_answer": answer, "updated_at": now}
     moved = connection.execute(
-        delivery.update()
-        .where(delivery.c.id == number, delivery.c.state == before)
-        .values(state=after, last_answer=answer, updated_at=now, **values)
+        _move_statement(tuple(values)), _new(values) | {"number": number, "before": before}
     )
     if moved.rowcount != 1:
         raise IllegalTransition(f"delivery {number} was not {before}")
@@ -139,11 +142,7 @@ def move(
 
 def set_destination(connection: sa.Connection, name: str, **values: Any) -> None:
     """Write what is known of a destination."""
-    connection.execute(
-        insert(destination)
-        .values(name=name, **values)
-        .on_conflict_do_update(index_elements=["name"], set_=values)
-    )
+    connection.execute(_destination_statement(tuple(values)), _new(values) | {"new_name": name})
 
 
 def open_gates(connection: sa.Connection, to: str) -> None:
@@ -188,6 +187,34 @@ def _instance_state(state: DeliveryState) -> InstanceState:
 def _note(
     connection: sa.Connection, number: int, now: float, state: DeliveryState, answer: str
 ) -> None:
-    connection.execute(
-        delivery_event.insert().values(delivery=number, at=now, state=state, answer=answer)
+    connection.execute(_NOTE, {"delivery": number, "at": now, "state": state, "answer": answer})
+
+
+# Statements are built once for the columns that they set: to build one takes longer than SQLite
+# takes for it.
+_NOTE = delivery_event.insert()
+_DELIVERY = delivery.insert().returning(delivery.c.id)
+_RELEASE = release.insert()
+
+
+@functools.cache
+def _move_statement(names: tuple[str, ...]) -> sa.Update:
+    return (
+        delivery.update()
+        .where(delivery.c.id == sa.bindparam("number"), delivery.c.state == sa.bindparam("before"))
+        .values({name: sa.bindparam(f"new_{name}") for name in names})
     )
+
+
+@functools.cache
+def _destination_statement(names: tuple[str, ...]) -> sa.Insert:
+    new: dict[str, sa.BindParameter[Any]] = {name: sa.bindparam(f"new_{name}") for name in names}
+    return (
+        insert(destination)
+        .values({"name": sa.bindparam("new_name"), **new})
+        .on_conflict_do_update(index_elements=["name"], set_=new)
+    )
+
+
+def _new(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}

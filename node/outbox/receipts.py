@@ -7,6 +7,8 @@ stored, or committed where the destination is asked for commitment. Receipts car
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,15 +42,20 @@ def receipt_path(receipts: Path, release: str, destination: str) -> Path:
     return receipts / f"{release}--{destination}.json"
 
 
-def write_receipt(receipts: Path, receipt: Receipt) -> Path:
-    """Write a receipt durably; one that is there already stays."""
-    path = receipt_path(receipts, receipt.release, receipt.destination)
-    content = json.dumps(asdict(receipt), indent=1).encode() + b"\n"
-    try:
-        disk.write_durably(path, content, mode=0o640)
-    except FileExistsError:
+def write_receipt(receipts: Path, receipt: Receipt) -> None:
+    """Write one receipt durably; one that is there already stays."""
+    write_receipts(receipts, [receipt])
+
+
+def write_receipts(receipts: Path, some: Sequence[Receipt]) -> None:
+    """Write receipts durably; one that is there already stays."""
+    for receipt in some:
+        path = receipt_path(receipts, receipt.release, receipt.destination)
+        content = json.dumps(asdict(receipt), indent=1).encode() + b"\n"
+        with suppress(FileExistsError):
+            disk.write_whole(path, content, mode=0o640)
+    if some:
         disk.fsync_dir(receipts)
-    return path
 
 
 def read_receipt(receipts: Path, release: str, destination: str) -> Receipt | None:

@@ -47,7 +47,7 @@ POINTS = {
         "before fsync of releases",
     ),
     "forward": (
-        *(f"before commit in ledger@{number}" for number in (1, 3, 5)),
+        *(f"before commit in ledger@{number}" for number in (1, 3, 4, 5)),
         "before create receipts",
         "before fsync receipts",
         "before rename to receipts",

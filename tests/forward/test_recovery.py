@@ -128,7 +128,7 @@ def test_a_receipt_that_a_crash_left_unwritten_is_written(
         world = make_world(tmp_path, [dicom_destination(pacs.port)])
         world.release()
         with monkeypatch.context() as crash:
-            crash.setattr(settling, "give_receipt", lambda *_: None)
+            crash.setattr(settling, "give_receipts", lambda *_: None)
             with world.forwarding() as forwarder:
                 tick_until(forwarder, lambda: _done(world))
         assert world.receipts() == []

@@ -160,14 +160,12 @@ def test_what_is_due_comes_oldest_first(engine: sa.Engine, tmp_path: Path) -> No
     for study in (3, 1, 2):
         _add(engine, make_release(outbox, key, study=study))
     with engine.begin() as connection:
-        first, second, third = deliveries.due(
-            connection, "research", 10.0, 100.0, 9, troubled=False
-        )
+        first, second, third = deliveries.due(connection, "research", 10.0, 100.0, 9)
         assert [d.sequence for d in (first, second, third)] == [1, 2, 3]
         for delivery, gate in ((first, 50.0), (second, 500.0)):
             ledger.move(connection, delivery.id, S.PENDING, S.SENDING, 10.0)
             ledger.move(connection, delivery.id, S.SENDING, S.DEFERRED, 10.0, next_attempt_at=gate)
-        due = deliveries.due(connection, "research", 10.0, 100.0, 9, troubled=False)
+        due = deliveries.due(connection, "research", 10.0, 100.0, 9)
         assert [d.sequence for d in due] == [2, 3]
 
 
