@@ -1,4 +1,4 @@
-"""Processes for jobs: one process per job, a bounded number at a time. Knows no job."""
+"""Processes for jobs: one process for each start, a bounded number at a time. Knows no job."""
 
 from node.pool.containment import Limits
 from node.pool.pool import Ended, Pool, PoolBroken, default_slots
