@@ -37,6 +37,12 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def loop(_message: Any) -> None:
+    """Compute without end."""
+    while True:
+        pass
+
+
 def fill_memory(size: int) -> int:
     """Take more memory than allowed."""
     return len(bytearray(size))
@@ -100,6 +106,13 @@ def test_deaths_are_told_apart_and_the_pool_goes_on(pool: Pool) -> None:
     ended = run(pool, fail, "a value")
     assert (ended.death, type(ended.error)) == ("raised ZeroDivisionError", ZeroDivisionError)
     assert run(pool, double, 1).reply == 2
+
+
+def test_a_job_that_only_computes_is_ended_by_its_share_of_cpu(pool: Pool) -> None:
+    """A loop without end takes no core for longer than a job may, whatever the wall clock says."""
+    pool.start(7, loop, None, 100, replace(LIMITS, cpu_seconds=1))
+    (ended,) = pool.collect(100)
+    assert ended.death == f"its process died (exit code -{signal.SIGXCPU.value})"
 
 
 def test_a_job_may_be_killed_and_no_other_with_it(pool: Pool) -> None:

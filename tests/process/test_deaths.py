@@ -7,6 +7,7 @@ import json
 import pytest
 
 from node.inbox import views
+from node.pool import PoolBroken
 from node.process import jobs
 from node.process.worker import treat_all
 from tests.factories import identifiers, make_instance
@@ -141,3 +142,21 @@ def test_small_studies_do_not_wait_behind_a_large_one(door: Door) -> None:
     door.pool.slots = 2
     door.tick()
     assert door.pool.started[-1].files[0].instance.startswith("b000000000")
+
+
+def test_a_worker_that_cannot_be_started_is_nobodys_fault(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process could be made: the job waits again, no attempt is counted, and it goes on."""
+
+    def broken(*_: object) -> None:
+        raise PoolBroken("no process could be started")
+
+    door.arrive(make_instance())
+    with monkeypatch.context() as patch:
+        patch.setattr(door.pool, "start", broken)
+        door.settle()
+        assert door.study().state == "PROCESSING"
+        assert {row.attempts for row in door.instances().values()} == {0}
+    door.settle()
+    assert (door.study().state, door.study().released) == ("RELEASED", 1)

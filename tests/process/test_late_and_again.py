@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from node.inbox import views
 from node.inbox.dataset_digest import dataset_digest
 from node.inbox.tables import instance
 from node.outbox.manifest import read_manifest
@@ -231,3 +232,26 @@ def test_a_later_generation_of_which_nothing_is_left_ends_where_patients_are_loo
     before = len(door.events())
     door.tick(10)
     assert (door.study().state, len(door.events())) == ("RELEASED", before)
+
+
+def test_a_route_is_chosen_once_and_holds_for_what_comes_late(
+    make_door: Callable[..., Door],
+) -> None:
+    """An instance that alone would take another route follows its study."""
+    routes = [
+        {"name": "ct", "modality": "CT", "destinations": ["a"]},
+        {"name": "mr", "modality": "MR", "destinations": ["b"]},
+    ]
+    door = make_door(
+        routes=routes,
+        destinations=[{"name": name, "type": "folder", "path": f"/{name}"} for name in "ab"],
+    )
+    door.arrive(make_instance())
+    door.settle()
+    assert (door.study().route, door.study().generations) == ("ct", 1)
+    door.arrive(make_instance(instance=2, series=2, modality="MR"), association="b000000000")
+    door.settle()
+    with door.place.index.connect() as conn:
+        chosen = [one.route for one in views.generations(conn, door.study().study)]
+    assert (door.study().route, chosen) == ("ct", ["ct", "ct"])
+    assert door.study().released == 2
