@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from pydicom.uid import UID
@@ -49,6 +51,8 @@ from node.validate import Finding, Severity, Verdict, are_twins, validate
 _PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
+#: Files that the disk is told of at a time.
+_AT_ONCE = 8
 _known: dict[tuple[str, str, Path | None], Profile] = {}
 
 
@@ -64,7 +68,7 @@ def treat(message: Deidentify) -> Done:
     """
     _clean(message.files)
     recipe = replace(message.recipe, profile=know(message.recipe.profile))
-    outcomes = [_outcome(file, recipe, message.wishes) for file in message.files]
+    outcomes = _outcomes(message.files, recipe, message.wishes)
     sealed = map(_sealed, message.files, outcomes)
     return Done(message.job, tuple(sealed))
 
@@ -81,6 +85,31 @@ def _clean(files: Sequence[FileReference]) -> None:
         for path in folder.iterdir():
             if path.stem.partition("_")[0] in names:
                 path.unlink()
+
+
+def _outcomes(
+    files: Sequence[FileReference], recipe: Recipe, wishes: Sequence[Wish]
+) -> list[Outcome]:
+    """Treat all files; the disk begins with some while the next are treated.
+
+    Not with each by itself: the most of what that costs is the request, whatever its size.
+    """
+    outcomes: list[Outcome] = []
+    for begin in range(0, len(files), _AT_ONCE):
+        some = files[begin : begin + _AT_ONCE]
+        outcomes += [_outcome(file, recipe, wishes) for file in some]
+        for path in chain.from_iterable(map(_written, some, outcomes[begin:])):
+            with suppress(OSError):  # it promises nothing; what is wrong, sealing will tell
+                disk.begin_writing_back(path)
+    return outcomes
+
+
+def _written(file: FileReference, outcome: Outcome) -> list[Path]:
+    """Give the files that lie there now."""
+    if not isinstance(outcome, Ready):
+        return []
+    variants = [variant_path(file.target, variant.syntax) for variant in outcome.variants]
+    return [file.target, *variants]
 
 
 def _outcome(file: FileReference, recipe: Recipe, wishes: Sequence[Wish]) -> Outcome:
@@ -120,8 +149,6 @@ def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> O
         return Duplicate(file.instance, reason)
     made = make_variants(file.target, deidentified.transfer_syntax_uid, wishes)
     proofs = [validate(file.source, one.path, recipe) for one in made]
-    for path in (file.target, *(one.path for one in made)):
-        disk.begin_writing_back(path)
     variants = tuple(
         Variant(one.syntax, proof.bytes, proof.sha256)
         for one, proof in zip(made, proofs, strict=True)
@@ -170,12 +197,9 @@ def _why_excluded(verdict: Verdict) -> str:
 
 def _sealed(file: FileReference, outcome: Outcome) -> Outcome:
     """Make the validated bytes durable and, from here on, read-only."""
-    if not isinstance(outcome, Ready):
-        return outcome
     try:
-        _seal(file.target)
-        for variant in outcome.variants:
-            _seal(variant_path(file.target, variant.syntax))
+        for path in _written(file, outcome):
+            _seal(path)
     except OSError as error:
         _remove(file.target)
         return _failed(file.instance, error, passing=error.errno in _PASSING)
