@@ -25,6 +25,8 @@ WISHES = {
     "fchown",  # SQLite, for -wal and -shm, as root only
     "mbind",  # an allocator, about NUMA
 }
+#: Read where it is there, and done without where it is not.
+HINTS = {"/proc/cpuinfo", "/proc/filesystems", "/proc/stat", "/proc/sys/vm/overcommit_memory"}
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.skipif(
@@ -102,6 +104,18 @@ def test_a_role_calls_only_what_its_unit_lets_through(traces: Path, role: str) -
     called = set(re.findall(r"^\d+\s+(\w+)\(", trace, re.MULTILINE))
     assert len(called) > 30
     assert called - let_through(role) - WISHES == set()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_needs_nothing_of_proc_that_its_unit_hides(traces: Path, role: str) -> None:
+    """ProcSubset=pid leaves the folders of processes, and neither /proc/uptime nor /proc/sys."""
+    if "\nProcSubset=pid" not in (SHIPPED / f"deid-node-{role}.service").read_text():
+        assert role == "process"
+        return
+    trace = (traces / role).read_text(errors="replace")
+    opened = set(re.findall(r'open(?:at)?\(.*"(/proc/[^"]+)", O_.* = \d+$', trace, re.MULTILINE))
+    elsewhere = {path for path in opened if not re.match(r"/proc/(self|thread-self|\d+)\b", path)}
+    assert elsewhere - HINTS == set()
 
 
 @pytest.mark.parametrize("role", ROLES)
