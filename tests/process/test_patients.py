@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.audit.roles import AUDITED
 from node.config import Route
 from node.process.patients import Consent, ListUnreadable, Patient, consent_of, identity, read_list
 from tests.factories import make_instance, patient_id
@@ -64,7 +65,7 @@ def test_a_list_that_cannot_be_read_whole_is_no_list(tmp_path: Path, content: by
 def test_what_the_lists_say_decides_over_a_study(
     make_door: Callable[..., Door], tmp_path: Path, key: str, row: str, state: str
 ) -> None:
-    """Denied is rejected, not allowed is held; the lists are read before each study."""
+    """Denied is rejected, not allowed is held, both audited; lists are read before each study."""
     path = tmp_path / "patients.csv"
     path.write_text("broken")
     door = make_door(routes=[{"name": "r", "destinations": ["delivered"], key: path}])
@@ -72,6 +73,9 @@ def test_what_the_lists_say_decides_over_a_study(
     listed(tmp_path, f",{row}", name="patients.csv")
     door.settle(seconds=100)
     assert door.study().state == state
+    told = f"study_{state.lower()}"
+    assert told in AUDITED
+    assert door.events().count(told) == 1
 
 
 def test_an_unreadable_list_holds(make_door: Callable[..., Door], tmp_path: Path) -> None:
