@@ -71,7 +71,7 @@ def test_workers_are_true_while_one_works_ahead(
 def test_progress_is_told_at_most_once_a_second_and_study(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it is asked, and only where something was done."""
+    """However often it is asked, and only where something was done; with rate and time left."""
     now = 100.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     door.arrive(*(make_instance(instance=number) for number in range(1, 9)))
@@ -90,6 +90,11 @@ def test_progress_is_told_at_most_once_a_second_and_study(
     telling.tell(door.place)
     assert 4 <= len(log.told) <= 6
     assert {(name, facts["total"]) for _, name, facts in log.told} == {("study_progress", 100)}
+    paces = [(facts.get("per_second"), facts.get("seconds_left")) for _, _, facts in log.told]
+    first, *later = paces[:4]
+    assert first == (None, None)
+    assert {rate for rate, _ in later} == {10.0}, "one instance in each tenth of a second"
+    assert sorted(later, reverse=True) == later, "less and less is left"
 
 
 def test_a_broken_count_is_an_alarm_once(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
