@@ -121,7 +121,6 @@ class Inbound:
 
     def next_work(self) -> Batch | Question | None:
         """Wait for the next piece of work; None if there will be none."""
-        self.working = False
         try:
             return self._works.get(timeout=KEEP_SECONDS)
         except queue.Empty:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from node.forward.batch import Answer, Reaction
-from node.forward.child import Parcel, Parcels
+from node.forward.batch import Answer, Batch, Reaction
+from node.forward.child import Inbound, Parcel, Parcels, Stop
 
 
 def _told(pipe: Connection) -> list[Parcel]:
@@ -34,3 +35,17 @@ def test_an_answer_does_not_wait_for_others_after_a_moment() -> None:
     ours, theirs = Pipe()
     Parcels(theirs, _sealed_at=time.monotonic() - 1).answered(Answer(0, Reaction.STORED))
     assert [len(parcel.answers) for parcel in _told(ours)] == [1]
+
+
+def test_work_that_came_before_it_was_waited_for_is_work_all_the_same() -> None:
+    """Else parcels would not go in time, and the end of the parent would go unseen."""
+    ours, theirs = Pipe()
+    inbound = Inbound(theirs, Parcels(theirs))
+    batch = Batch(None, (), 60.0)  # type: ignore[arg-type]  # nobody is asked
+    inbound._take(batch)
+    assert inbound.next_work() == batch
+    threading.Thread(target=inbound.attend, daemon=True).start()
+    ours.send(Stop())
+    assert inbound.stopped.wait(120)
+    inbound.parcels.sent(1)
+    assert ours.poll(120), "told without a further word of the parent"
