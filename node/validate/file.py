@@ -44,9 +44,16 @@ class File:
         return self._head
 
     def read_into(self, window: Bytes, at: int) -> None:
-        """Fill a window with what lies in the file from an offset on."""
-        if os.preadv(self._fd, [window.data], at) != len(window):
-            raise _changed()
+        """Fill a window with what lies in the file from an offset on.
+
+        What is held already is not read again: what was judged is what is digested.
+        """
+        held = self._head[at : at + len(window)]
+        window[: len(held)] = np.frombuffer(held, np.uint8)
+        if len(held) < len(window):
+            rest = window[len(held) :]
+            if os.preadv(self._fd, [rest.data], at + len(held)) != len(rest):
+                raise _changed()
 
     def _read(self, at: int, length: int) -> bytes:
         parts: list[bytes] = []  # the kernel gives 2 GB at once

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node.deid import deidentify
 from node.profile.recipe import Recipe
 from node.validate import validate
-from tests.factories import write_instance
+from tests.factories import make_instance, write_instance
 from tests.validate.rich import rich_image, rich_report
 
 
@@ -33,3 +36,24 @@ def test_a_changed_byte_is_seen(
         if not validate(source, target, recipe).holds:
             unseen.append(at)
     assert unseen == []
+
+
+def test_the_digest_is_of_the_bytes_that_were_judged(
+    tmp_path: Path, basic: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that gives another header at a second reading gives one that nobody has judged."""
+    source = write_instance(tmp_path / "source.dcm", make_instance(rows=512))
+    target = tmp_path / "target.dcm"
+    deidentify(source, target, basic)
+    judged, file = target.read_bytes(), target.stat().st_ino
+    real = os.preadv
+
+    def other(fd: int, buffers: list[Any], offset: int) -> int:
+        length = real(fd, buffers, offset)
+        if os.fstat(fd).st_ino == file and offset <= 400 < offset + length:
+            buffers[0][400 - offset] ^= 1
+        return length
+
+    monkeypatch.setattr(os, "preadv", other)
+    verdict = validate(source, target, basic)
+    assert verdict.holds or verdict.sha256 == hashlib.sha256(judged).hexdigest()
