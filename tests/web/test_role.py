@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.ports import free_port
 from tests.web.filled import node_folder
 
 PATIENCE = 120
