@@ -26,6 +26,14 @@ log = structlog.get_logger()
 _WRITE_EVENTS = insert(event)
 
 
+class _Undone(BaseException):
+    """The whole transaction is gone; no step that forgives one study may forgive this."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """The zones, the index, the keys and the clock of one run of `process`.
@@ -57,11 +65,14 @@ class Workplace:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Write rows in one transaction; what was told is logged once it is committed."""
-        with self.index.begin() as conn:
-            transaction = Transaction(conn, self.clock.now(), time.time())
-            yield transaction
-            if transaction.events:
-                conn.execute(_WRITE_EVENTS, transaction.events)
+        try:
+            with self.index.begin() as conn:
+                transaction = Transaction(conn, self.clock.now(), time.time())
+                yield transaction
+                if transaction.events:
+                    conn.execute(_WRITE_EVENTS, transaction.events)
+        except _Undone as undone:
+            raise undone.error from None
         for name, facts in transaction.told:
             log.info(name, **facts)
 
@@ -93,14 +104,17 @@ class Transaction:
         """Do what concerns one study: whole, or not at all where it raises.
 
         So studies share a transaction, and what goes wrong with one undoes nothing of the others.
+        But SQLite undoes all of it where the disk is full: then nothing more is written or told.
         """
         told, events = len(self.told), len(self.events)
         self.conn.exec_driver_sql("SAVEPOINT part")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if not getattr(self.conn.connection.driver_connection, "in_transaction", True):
+                raise _Undone(error) from error
             self.conn.exec_driver_sql("ROLLBACK TO part")
+            self.conn.exec_driver_sql("RELEASE part")
             del self.told[told:], self.events[events:]
             raise
-        finally:
-            self.conn.exec_driver_sql("RELEASE part")
+        self.conn.exec_driver_sql("RELEASE part")

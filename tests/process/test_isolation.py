@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from node.outbox.chain import check_chain
 from node.process import beginning, closing, recording
@@ -116,3 +118,32 @@ def test_a_row_that_cannot_be_written_when_its_study_is_out_stops_no_other(
     monkeypatch.setattr(closing, "record_release", real)
     door.settle()
     assert {one.state for one in door.studies()} == {"RELEASED"}
+
+
+def test_a_transaction_that_a_full_disk_undid_is_undone_for_all(door: Door) -> None:
+    """SQLite has forgotten the studies before: none of them is told, and none after is written."""
+    small_studies(door, 3, images=1)
+    door.tick()
+    first, second, third = (one.study for one in door.studies())
+
+    def write(transaction: Transaction, study: str, size: int) -> None:
+        with transaction.part():
+            reason = "x" * size
+            transaction.conn.exec_driver_sql(
+                "UPDATE study SET reason = ? WHERE id = ?", (reason, study)
+            )
+            transaction.tell("study_held", study)
+
+    def write_all() -> None:
+        with door.place.transaction() as transaction:
+            write(transaction, first, 10)
+            pages = transaction.conn.exec_driver_sql("PRAGMA page_count").scalar_one()
+            transaction.conn.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
+            with suppress(Exception):  # as the steps do that forgive one study
+                write(transaction, second, 3_000_000)
+            write(transaction, third, 10)
+
+    with pytest.raises(OperationalError, match="full"):
+        write_all()
+    assert [one.reason for one in door.studies()] == ["", "", ""]
+    assert not any("study_held" in door.events(one.study) for one in door.studies())
