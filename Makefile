@@ -21,7 +21,8 @@ demo: .venv/.runtime
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-# What takes minutes: kills, faults (by strace) and fuzzing without the bounds that `make test` sets.
+# What takes long (most of an hour): a thousand kills, faults by strace, a full disk, fuzzing without
+# the bounds that `make test` sets.
 crash: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long" --timeout 3600 $(ARGS)
 

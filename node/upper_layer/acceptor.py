@@ -85,7 +85,7 @@ class Connection:
             raise RuntimeError("accept() comes after read_request()")
         table = self._supported if supported is None else tuple(supported)
         negotiated, answer = accept_request(self._request, table, self._max_pdu)
-        self._wire.send([answer], self._deadlines.write, "to take our acceptance")
+        # There before the peer knows of it: who interrupts us from now on ends it in good order.
         self.association = Association(
             self._wire,
             negotiated,
@@ -94,6 +94,7 @@ class Connection:
             self._max_pdu,
             self._deadlines,
         )
+        self._wire.send([answer], self._deadlines.write, "to take our acceptance")
         return self.association
 
     def reject(self, rejection: Rejection) -> None:

@@ -61,7 +61,7 @@ def failing(role: Role, call: str, code: str, at: int) -> Iterator[Path]:
         yield trace
     finally:
         strace.send_signal(signal.SIGINT)
-        strace.wait(30)
+        strace.wait(100)
 
 
 def _sent(role: Role, first: int) -> dict[str, tuple[int, bytes]]:
@@ -105,7 +105,7 @@ def test_whatever_fails_nothing_is_answered_that_is_not_whole(
                 assert kept[uid].read_bytes().endswith(dataset), at
         for path in kept.values():
             path.unlink()
-        assert wait_until(lambda: _takes_instances(role, 1), 20), (at, lines)
+        assert wait_until(lambda: _takes_instances(role, 1), 100), (at, lines)
     assert hits
     assert at < MOST - 1
     assert role.process.poll() is None

@@ -44,7 +44,7 @@ def send_by_pynetdicom(datasets: list[Dataset], port: int) -> list[int]:
 
 def run(*command: str | Path) -> None:
     """Run a program of DCMTK; it must succeed."""
-    done = subprocess.run([*map(str, command)], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*map(str, command)], capture_output=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr.decode()
 
 

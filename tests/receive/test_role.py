@@ -47,7 +47,7 @@ class Role:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self.process = self.spawn()
-        assert wait_until(self._listens, 30)
+        assert wait_until(self._listens, 100)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start it as the supervisor does."""
@@ -62,7 +62,7 @@ class Role:
         """Signal it and give its exit code."""
         assert self.process
         self.process.send_signal(number)
-        return self.process.wait(40)
+        return self.process.wait(100)
 
     def _listens(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
@@ -97,7 +97,7 @@ def test_a_second_role_on_the_same_inbox_does_not_start(role: Role) -> None:
     """One clear line, exit 1; the first one is not disturbed."""
     role.start()
     second = role.spawn()
-    assert second.wait(30) == 1
+    assert second.wait(100) == 1
     assert "another receive role" in (role.folder / "log").read_text()
     with sending(role.port) as association:
         assert send(association, ct()) == 0
@@ -107,7 +107,7 @@ def test_a_second_role_on_the_same_inbox_does_not_start(role: Role) -> None:
 def test_a_port_that_is_taken_is_told(role: Role) -> None:
     """One clear line, exit 1."""
     with socket.create_server(("127.0.0.1", role.port)):
-        assert role.spawn().wait(30) == 1
+        assert role.spawn().wait(100) == 1
     assert "cannot listen" in (role.folder / "log").read_text()
 
 
@@ -137,7 +137,7 @@ def test_asked_to_stop_it_answers_what_is_in_hand_and_goes(role: Role) -> None:
 
     thread = threading.Thread(target=busy)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(100)
     began = time.monotonic()
     assert role.stop() == 0
     assert time.monotonic() - began < 30
@@ -170,7 +170,7 @@ def test_killed_at_random_it_loses_nothing_that_it_answered(role: Role, kills: i
         before = len(answered)
         role.stop(signal.SIGKILL)
         role.start()
-        assert wait_until(lambda: len(answered) > before, 20)  # noqa: B023 -- asked at once
+        assert wait_until(lambda: len(answered) > before, 100)  # noqa: B023 -- asked at once
     stop.set()
     for peer in peers:
         peer.join()

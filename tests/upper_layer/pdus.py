@@ -108,7 +108,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         near = socket.create_connection(server.getsockname())
         far, _ = server.accept()
-    near.settimeout(20)
+    near.settimeout(100)
     return near, far
 
 

@@ -165,7 +165,7 @@ def test_no_descriptor_left_is_survived() -> None:
         sock = socket.socket()
         resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno() + 1, hard))
         try:
-            sock.settimeout(10)
+            sock.settimeout(100)
             sock.connect(("127.0.0.1", listener.port))
             time.sleep(0.2)
         finally:
@@ -182,8 +182,8 @@ def test_draining_ends_idle_associations_at_once() -> None:
         sock.sendall(pdus.associate_rq())
         assert pdus.read_pdu(sock)[0] == 2
         began = time.monotonic()
-        assert listener.drain(60)
-        assert time.monotonic() - began < 30
+        assert listener.drain(110)
+        assert time.monotonic() - began < 90
         assert pdus.read_pdu(sock)[0] == 7
         with pytest.raises(OSError, match="refused"):
             connected(listener)
@@ -204,6 +204,6 @@ def test_draining_cuts_what_does_not_end() -> None:
         sock.sendall(pdus.associate_rq())
         pdus.read_pdu(sock)
         sock.sendall(pdus.p_data((1, pdus.COMMAND | pdus.LAST, pdus.c_store_rq())))
-        assert begun.wait(5)
+        assert begun.wait(100)
         assert not listener.drain(0.3)
         assert wait_until(lambda: listener.connections == 0)
