@@ -30,6 +30,7 @@ from node.validate.walk import Level, Walk, walk_dataset
 
 STUDY_UID, SERIES_UID, MODALITY = 0x0020000D, 0x0020000E, 0x00080060
 REFERENCED_INSTANCE = 0x00081155
+_GROUP_LENGTH, _AFTER_GROUP_LENGTH = 0x00020000, 144  # of File Meta; an offset
 _MEMORY = Memory()
 
 
@@ -54,11 +55,21 @@ def validate(source: Path, output: Path, recipe: Recipe) -> Verdict:
         except Unreadable as why:
             original = why
         findings, facts, pixels = _prove(original, after, recipe, (source, output))
-        begin = None if isinstance(original, Unreadable) else original.begin
-        sha256, source_digest = digests(after, before, begin, pixels)
+        sha256, source_digest = digests(after, before, _begin(original), pixels)
         if pixels is not None:
             findings += pixels.findings()
         return Verdict(gathered(findings), sha256, after.size, facts, source_digest)
+
+
+def _begin(original: Parsed | Unreadable) -> int | None:
+    """Say where the data set begins, if that is where File Meta says that it ends.
+
+    A data set may begin with what looks like more of it, and the digest is of all that was sent.
+    """
+    if isinstance(original, Unreadable):
+        return None
+    length = int.from_bytes(original.meta.value(_GROUP_LENGTH), "little")
+    return original.begin if original.begin == _AFTER_GROUP_LENGTH + length else None
 
 
 def _prove(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from node.deid import deidentify
+from node.inbox.dataset_digest import dataset_digest
+from node.inbox.header import read_header
 from node.profile.recipe import Recipe
 from node.validate import validate
 from tests.factories import make_instance, write_instance
@@ -57,3 +59,14 @@ def test_the_digest_is_of_the_bytes_that_were_judged(
     monkeypatch.setattr(os, "preadv", other)
     verdict = validate(source, target, basic)
     assert verdict.holds or verdict.sha256 == hashlib.sha256(judged).hexdigest()
+
+
+def test_the_digest_of_an_original_is_of_all_that_was_sent(tmp_path: Path, basic: Recipe) -> None:
+    """Also where its data set begins with what looks like File Meta: a copy must be known by it."""
+    source, target = tmp_path / "source.dcm", tmp_path / "target.dcm"
+    whole = write_instance(source, make_instance()).read_bytes()
+    deidentify(source, target, basic)
+    assert validate(source, target, basic).source_digest == dataset_digest(source)
+    at = read_header(source).dataset_offset
+    source.write_bytes(whole[:at] + b"\2\0\x02\1OB\0\0\4\0\0\0abcd" + whole[at:])
+    assert validate(source, target, basic).source_digest in ("", dataset_digest(source))
