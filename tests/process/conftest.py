@@ -39,6 +39,7 @@ class InlinePool:
     ended: list[Ended] = field(default_factory=list)
     started: list[Any] = field(default_factory=list)
     runs: list[tuple[Any, ...]] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
     hold: bool = False
 
     @property
@@ -51,9 +52,10 @@ class InlinePool:
         """How many ended and wait to be collected."""
         return len(self.ended)
 
-    def start(self, token: int, job: Any, message: Any, _timeout: float, _limits: Any) -> None:
+    def start(self, token: int, job: Any, message: Any, timeout: float, _limits: Any) -> None:
         """Run the jobs that share a worker."""
         self.started.extend(message)
+        self.timeouts.append(timeout)
         self.runs.append(message)
         try:
             self.ended.append(Ended(token, reply=job(message)))

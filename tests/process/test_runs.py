@@ -135,6 +135,19 @@ def test_what_kills_a_shared_worker_is_found_and_nobody_else_is_blamed(
     assert poison in {run[0].files[0].instance for run in alone}, "it was alone at last"
 
 
+def test_what_hangs_holds_no_study_beside_it_for_long(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that share a worker have less time than one that is alone with its images."""
+    names = small_studies(door, 8)
+    monkeypatch.setattr(jobs, "treat_all", scripted.deaths({names[4][2]}, TimeoutError()))
+    door.settle()
+    alone = door.config.process.job_timeout_seconds
+    expected = [jobs.SHARED_SECONDS if len(run) > 1 else alone for run in door.pool.runs]
+    assert door.pool.timeouts == expected
+    assert {jobs.SHARED_SECONDS, alone} == set(expected)
+
+
 def test_one_instance_of_a_shared_worker_that_died_is_not_given_up_for_that(
     make_door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
 ) -> None:
