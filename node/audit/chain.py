@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,25 @@ def _last_put_aside(path: Path) -> bytes:
 
 
 def _lines(path: Path) -> Iterator[tuple[Path, int, bytes]]:
-    """Give each line of a trail with its place; a trail of years does not fit in memory."""
-    for volume in volumes.volumes_of(path):
-        with volume.open("rb") as lines:
-            for place, line in enumerate(lines, 1):
-                yield volume, place, line
+    """Give each line of a trail with its place; a trail of years does not fit in memory.
+
+    The volume that is written is opened first, and is the last: it may be full by the time that
+    its turn comes, and lie aside, before others.
+    """
+    with ExitStack() as opened:
+        last = None
+        with suppress(FileNotFoundError):
+            last = opened.enter_context(path.open("rb"))
+        for volume in volumes.volumes_of(path):
+            if volume == path or (
+                last and os.path.samestat(volume.stat(), os.fstat(last.fileno()))
+            ):
+                break
+            with volume.open("rb") as lines:
+                for place, line in enumerate(lines, 1):
+                    yield volume, place, line
+        for place, line in enumerate(last or (), 1):
+            yield path, place, line
 
 
 def _last_line(fd: int) -> bytes:

@@ -193,3 +193,22 @@ def test_a_trail_that_cannot_be_written_does_not_stop_a_role(
 def test_every_audited_event_is_an_event() -> None:
     """The list here and the list of events do not drift apart."""
     assert AUDITED <= observe.EVENTS
+
+
+def test_a_volume_that_fills_while_the_trail_is_read_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written when the reading began is read whole, wherever it lies by then."""
+    monkeypatch.setattr(volumes, "VOLUME_BYTES", 2000)
+    trail = tmp_path / "people.jsonl"
+    for _ in range(24):
+        append(trail, "a person", "did", "now")
+    assert len(volumes_of(trail)) > 1
+    entries = read(trail)
+    numbers = [next(entries).number]
+    for _ in range(40):
+        append(trail, "a person", "did", "now")
+    numbers += [entry.number for entry in entries]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 24
+    assert not problems(trail)
