@@ -73,7 +73,7 @@ class Verdict:
     sha256, bytes
         Of the whole output file, as it was read for this verdict.
     source_digest
-        Of the original's data set (node/inbox/dataset_digest.py), read with it; empty: not known here.
+        Of the original's data set (node/inbox/dataset_digest.py), read with it; empty: unknown.
     """
 
     findings: tuple[Finding, ...]
