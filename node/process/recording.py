@@ -34,7 +34,7 @@ def record(place: Workplace, ended: Sequence[Ended]) -> bool:
 
 
 def reply_of(ended: Ended, job: int) -> Done | None:
-    """Give what a worker answered to one of its jobs; None if it died."""
+    """Give what a worker answered to one of its jobs; None if it died, or could not begin."""
     return next((done for done in ended.reply or () if done.job == job), None)
 
 
@@ -67,8 +67,9 @@ def record_death(place: Workplace, transaction: Transaction, row: AnyRow, ended:
     names: list[str] = json.loads(row.instances)
     facts = observe.exception_facts(ended.error) if ended.error else {}
     transaction.tell(
-        "worker_died", row.study, job=row.id, instances=len(names), death=ended.death, **facts
-    )
+        "worker_died", row.study, job=row.id, instances=len(names),
+        death=ended.death or "it could not begin", **facts,
+    )  # fmt: skip
     if len(names) > 1 or row.shares:  # who of them is to blame, being alone will tell
         return
     attempts = transaction.conn.execute(_ATTEMPTS, {"name": names[0]}).scalar_one()

@@ -57,8 +57,19 @@ _known: dict[tuple[str, str, Path | None], Profile] = {}
 
 
 def treat_all(messages: tuple[Deidentify, ...]) -> tuple[Done, ...]:
-    """Do the jobs that share this worker, one after the other."""
-    return tuple(map(treat, messages))
+    """Do the jobs that share this worker, one after the other.
+
+    One that cannot even begin, because its study was rejected meanwhile, say, has no reply and
+    takes no other along.
+    """
+    done = []
+    for message in messages:
+        try:
+            done.append(treat(message))
+        except OSError:
+            if len(messages) == 1:
+                raise
+    return tuple(done)
 
 
 def treat(message: Deidentify) -> Done:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from node.inbox import views
 from node.process import jobs
 from node.process.chunks import LEAST_INSTANCES
+from node.process.messages import Deidentify, Done
 from node.process.runs import RUN_BYTES, WORTH_A_PROCESS, Candidate, next_run
 from node.process.worker import treat_all
 from tests.process import scripted
@@ -133,6 +134,26 @@ def test_what_kills_a_shared_worker_is_found_and_nobody_else_is_blamed(
     assert rows[poison].attempts <= max_attempts + 4
     alone = [run for run in door.pool.runs if len(run) == 1 and len(run[0].files) == 1]
     assert poison in {run[0].files[0].instance for run in alone}, "it was alone at last"
+
+
+def test_a_job_that_cannot_begin_takes_no_other_of_its_worker_along(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder for its files is gone when its turn comes."""
+    names = small_studies(door, 4)
+    gone = names[2][0]
+
+    def treat(messages: tuple[Deidentify, ...]) -> tuple[Done, ...]:
+        for message in messages:
+            if len(messages) > 1 and message.files[0].instance == gone:
+                message.files[0].target.parent.rmdir()
+        return treat_all(messages)
+
+    monkeypatch.setattr(jobs, "treat_all", treat)
+    door.settle()
+    assert set(door.states().values()) == {"DEIDENTIFIED"}
+    attempts = {name: row.attempts for name, row in door.instances().items()}
+    assert attempts == {name: 1 + (name in names[2]) for each in names.values() for name in each}
 
 
 def test_what_hangs_holds_no_study_beside_it_for_long(
