@@ -9,7 +9,8 @@ import port_for
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 #: Outside the range from which the kernel gives ports to whoever asks for any.
-_left = {port for port in port_for.available_good_ports() if port % _WORKERS == _WORKER}
+#: A worker that replaces one has a higher number than there are workers.
+_left = {port for port in port_for.available_good_ports() if port % _WORKERS == _WORKER % _WORKERS}
 
 
 def free_port() -> int:

@@ -44,8 +44,14 @@ def test_work_that_came_before_it_was_waited_for_is_work_all_the_same() -> None:
     batch = Batch(None, (), 60.0)  # type: ignore[arg-type]  # nobody is asked
     inbound._take(batch)
     assert inbound.next_work() == batch
-    threading.Thread(target=inbound.attend, daemon=True).start()
-    ours.send(Stop())
-    assert inbound.stopped.wait(120)
-    inbound.parcels.sent(1)
-    assert ours.poll(120), "told without a further word of the parent"
+    thread = threading.Thread(target=inbound.attend, daemon=True)
+    thread.start()
+    try:
+        ours.send(Stop())
+        assert inbound.stopped.wait(120)
+        inbound.parcels.sent(1)
+        assert ours.poll(120), "told without a further word of the parent"
+    finally:
+        inbound.working = False  # a child that has work ends its process with its parent: ours
+        ours.close()
+        thread.join(120)
