@@ -44,6 +44,8 @@ class Line:
     #: The process that waits for the next turn, and since when, on the monotonic clock.
     idle: Sending | None = None
     idle_since: float = 0.0
+    #: When its progress was last logged, on the monotonic clock.
+    told_at: float = 0.0
 
     def start(self, context: ForkServerContext, batch: Batch, monotonic: float) -> None:
         """Give a batch to the process that waits for one, or to a new one."""
@@ -66,9 +68,6 @@ class Line:
         if self.idle:
             self.idle.close()
             self.idle = None
-
-    #: When its progress was last logged, on the monotonic clock.
-    told_at: float = 0.0
 
 
 @dataclass(slots=True)

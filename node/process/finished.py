@@ -16,7 +16,7 @@ from node.process.outcomes import facts_of
 from node.process.workplace import Transaction
 from node.validate import InstanceFacts
 
-_GENERATION = select(generation).where(
+GENERATION = select(generation).where(
     generation.c.study == bindparam("study_id"), generation.c.number == bindparam("number")
 )
 _LEFT = (
@@ -62,5 +62,5 @@ class Finished:
 def finished(transaction: Transaction, row: AnyRow) -> Finished:
     """Read the generation that a study is at."""
     which = {"study_id": row.id, "number": row.generation}
-    begun = transaction.conn.execute(_GENERATION, which).one_or_none()
+    begun = transaction.conn.execute(GENERATION, which).one_or_none()
     return Finished(row, begun, transaction.conn.execute(_LEFT, which).all())

@@ -8,9 +8,9 @@ from dataclasses import replace
 from sqlalchemy import bindparam, delete, insert, select
 
 from node.inbox.index import AnyRow
-from node.inbox.tables import finding, generation, instance
+from node.inbox.tables import finding, instance
 from node.process.choosing import why_not_now
-from node.process.finished import Finished
+from node.process.finished import GENERATION, Finished
 from node.process.numbering import last_released
 from node.process.pseudonyms import ANOTHERS, claim
 from node.process.versions import other_versions, out_otherwise
@@ -21,9 +21,6 @@ _RELEASED_UIDS = select(instance.c.output_sop_instance_uid).where(
     instance.c.study == bindparam("study_id"),
     instance.c.generation != bindparam("number"),
     instance.c.released,
-)
-_GENERATION = select(generation).where(
-    generation.c.study == bindparam("study_id"), generation.c.number == bindparam("number")
 )
 _FINDINGS = (
     select(finding.c.instance, finding.c.severity, finding.c.check)
@@ -92,7 +89,7 @@ def _generation_before(transaction: Transaction, row: AnyRow) -> Generation | No
     if not number:
         return None
     which = {"study_id": row.id, "number": number}
-    return _generation(transaction.conn.execute(_GENERATION, which).one())
+    return _generation(transaction.conn.execute(GENERATION, which).one())
 
 
 def _write_findings(
