@@ -6,6 +6,7 @@ counts, bytes, seconds, SOP classes, modalities: never a name, an ID, a date or 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -95,6 +96,24 @@ def _stack_in_lines(
     return event
 
 
+class _Stderr:
+    """Takes lines for stderr; one that it refuses (a full disk, a pipe without a reader) is lost.
+
+    Where the log goes is no part of the work: an instance is not refused for want of a line.
+    """
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def set_up_logging(
     fmt: Literal["json", "console"],
     level: str,
@@ -124,7 +143,7 @@ def set_up_logging(
         wrapper_class=structlog.make_filtering_bound_logger(
             min(threshold, logging.INFO) if audit else threshold
         ),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # it asks no more of a file
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()

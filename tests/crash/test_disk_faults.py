@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,8 @@ from tests.receive.test_role import Role, a_role
 pytestmark = [pytest.mark.crash, pytest.mark.long, pytest.mark.timeout(0)]
 
 CALLS = [
-    "mkdir", "openat", "flock", "writev", "sync_file_range", "newfstatat", "pread64", "fsync",
-    "renameat2", "unlink", "rmdir", "statfs", "getdents64",
+    "mkdir", "openat", "flock", "writev", "write", "sync_file_range", "newfstatat", "pread64",
+    "fsync", "renameat2", "unlink", "rmdir", "statfs", "getdents64",
 ]  # fmt: skip
 #: Whatever of these fails for an instance, it is refused.
 ALL_COUNT = {"writev", "sync_file_range", "pread64", "fsync", "renameat2"}
@@ -47,14 +47,14 @@ def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
 
 
 @contextmanager
-def failing(role: Role, call: str, code: str, at: int) -> Iterator[Path]:
-    """Let the call fail at its `at`-th time in each thread while the block runs; give the trace."""
+def traced(role: Role, *expressions: str) -> Iterator[Path]:
+    """Let strace look on, and interfere as it is told, while the block runs; give the trace."""
     assert role.process
     trace = role.folder / "trace"
+    asked = [part for expression in expressions for part in ("-e", expression)]
     strace = subprocess.Popen(
-        ["strace", "-f", "-qq", "-y", "-o", str(trace), "-p", str(role.process.pid),
-         "-e", f"trace={call}", "-e", f"inject={call}:error={code}:when={at}"]
-    )  # fmt: skip
+        ["strace", "-f", "-qq", "-y", "-o", str(trace), "-p", str(role.process.pid), *asked]
+    )
     status = Path(f"/proc/{role.process.pid}/status")
     assert wait_until(lambda: f"TracerPid:\t{strace.pid}\n" in status.read_text())
     try:
@@ -62,6 +62,11 @@ def failing(role: Role, call: str, code: str, at: int) -> Iterator[Path]:
     finally:
         strace.send_signal(signal.SIGINT)
         strace.wait(100)
+
+
+def failing(role: Role, call: str, code: str, at: int) -> AbstractContextManager[Path]:
+    """Let the call fail at its `at`-th time in each thread while the block runs; give the trace."""
+    return traced(role, f"trace={call}", f"inject={call}:error={code}:when={at}")
 
 
 def _sent(role: Role, first: int) -> dict[str, tuple[int, bytes]]:
@@ -77,6 +82,22 @@ def _sent(role: Role, first: int) -> dict[str, tuple[int, bytes]]:
 
 def _takes_instances(role: Role, number: int) -> bool:
     return [status for status, _ in _sent(role, number).values()] == [Status.SUCCESS] * INSTANCES
+
+
+def test_the_calls_are_all_that_an_association_makes_of_the_disk(role: Role) -> None:
+    """So that none is left out of what fails below; close(2), see above."""
+    with traced(role) as trace:
+        assert _takes_instances(role, 1)
+        assert wait_until(lambda: not list(role.inbox.spool.iterdir()))
+    calls = {
+        told[1]
+        for line in trace.read_text().splitlines()
+        if str(role.folder) in line and (told := re.match(r"\d+ +(\w+)\(", line))
+    }
+    assert calls > {"writev", "fsync", "renameat2"}
+    assert calls - {"close"} <= set(CALLS)
+    for path in role.inbox.arrived.iterdir():
+        path.unlink()
 
 
 @pytest.mark.parametrize("code", ["ENOSPC", "EIO"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -31,6 +32,17 @@ def test_an_event_is_one_line_of_json_with_its_role(capfd: pytest.CaptureFixture
     assert event["event"] == "instance_received"
     assert event["role"] == "receive"
     assert event["instance"] == "abc-000001"
+
+
+def test_a_log_that_cannot_be_written_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk under the log takes lines and nothing else."""
+    full = Path("/dev/full").open("w")  # noqa: SIM115 -- what it holds back cannot be closed in good order
+    monkeypatch.setattr("sys.stderr", full)
+    observe.set_up_logging("json", "info", "receive")
+    for _ in range(1000):
+        structlog.get_logger().info("instance_received", instance="abc-000001", bytes=12)
+    with contextlib.suppress(OSError):
+        full.close()
 
 
 def test_an_event_outside_the_list_is_a_mistake() -> None:
