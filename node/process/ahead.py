@@ -88,7 +88,7 @@ class Ahead:
         PoolBroken
             If a process could not be started; what the job had is made in its time.
         """
-        self.yielding.end_late(place, pool, self.active)
+        self.yielding.end_late(place, pool, self.active.keys())
         started = 0
         while pool.free and (waiting := self._waiting(place)) and self._start(place, pool, waiting):
             started += 1

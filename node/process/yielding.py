@@ -7,10 +7,10 @@ study, or one that needs its slot, would wait for as long as the machine is busy
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from sqlalchemy import or_, select
+from sqlalchemy import Boolean, and_, bindparam, or_, select
 
 from node.inbox.states import StudyState
 from node.inbox.tables import job, study
@@ -21,6 +21,23 @@ from node.process.workplace import Workplace
 #: A job that others wait for has so long to end.
 SECONDS = 2.0
 
+_queued = job.alias()
+_JOBS_WAIT = (
+    select(_queued.c.id).where(_queued.c.state == "QUEUED", _queued.c.generation != AHEAD).exists()
+)
+#: The workers ahead that a complete study waits for; if jobs wait for slots, all.
+_WAITED_FOR = (
+    select(job.c.run)
+    .join(study, study.c.id == job.c.study)
+    .where(
+        job.c.generation == AHEAD,
+        or_(
+            study.c.state == StudyState.COMPLETE,
+            and_(bindparam("slots_short", type_=Boolean), _JOBS_WAIT),
+        ),
+    )
+)
+
 
 @dataclass(slots=True)
 class Yielding:
@@ -29,12 +46,14 @@ class Yielding:
     since: dict[int, float] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
 
-    def end_late(self, place: Workplace, pool: Pool, active: Collection[int]) -> None:
+    def end_late(self, place: Workplace, pool: Pool, active: AbstractSet[int]) -> None:
         """End the workers among the active that were waited for too long."""
         if not active:
             return
         now = time.monotonic()
-        waited_for = _waited_for(place, slots_short=not pool.free).intersection(active)
+        with place.index.connect() as conn:
+            runs = conn.execute(_WAITED_FOR, {"slots_short": not pool.free}).scalars()
+            waited_for = active & set(runs)
         self.since = {token: self.since.get(token, now) for token in waited_for}
         late = {token for token, since in self.since.items() if now - since >= SECONDS}
         pool.kill(*late - self.ended)
@@ -45,17 +64,3 @@ class Yielding:
         yielded = token in self.ended
         self.ended.discard(token)
         return yielded
-
-
-def _waited_for(place: Workplace, *, slots_short: bool) -> set[int]:
-    """Give the workers ahead that a complete study waits for; if jobs wait for slots, all."""
-    queued = job.alias()
-    waiting = select(queued.c.id).where(queued.c.state == "QUEUED", queued.c.generation != AHEAD)
-    reasons = [study.c.state == StudyState.COMPLETE, *([waiting.exists()] if slots_short else [])]
-    query = (
-        select(job.c.run)
-        .join(study, study.c.id == job.c.study)
-        .where(job.c.generation == AHEAD, or_(*reasons))
-    )
-    with place.index.connect() as conn:
-        return set(conn.execute(query).scalars())
