@@ -157,6 +157,17 @@ def test_descriptors_beyond_1024_are_as_good_as_any() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_many_may_connect_at_once() -> None:
+    """While nobody accepts, the kernel keeps them for us: a hospital's morning, after a restart."""
+    listener = open_listener("US", "127.0.0.1", 0, SUPPORTED, answer_echoes)
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(connected(listener)) for _ in range(100)]
+        listener.start()
+        waiting[-1].sendall(pdus.associate_rq())
+        assert pdus.read_pdu(waiting[-1])[0] == 2
+    listener.drain(0.2)
+
+
 def test_no_descriptor_left_is_survived() -> None:
     """The next peer is served once there is one again."""
     with listening() as listener:

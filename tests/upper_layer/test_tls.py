@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +146,35 @@ def test_noise_on_the_tls_port_holds_nobody_up(certificates: Certificates, said:
             while _received(sock):
                 pass
             sock.close()
+
+
+def test_nobody_waits_for_the_handshake_of_another(certificates: Certificates) -> None:
+    """Silent TLS clients have a quarter of an hour here, and a peer that speaks is served now."""
+    context = client_context(certificates.ca, *certificates.issue("peer", "ct1.hospital.example"))
+    with listening(certificates, [], Deadlines(connect=900)) as listener, ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(socket.create_connection(("127.0.0.1", listener.port), 100))
+        with open_association(
+            "127.0.0.1", listener.port, "ME", "US", PROPOSALS, Deadlines(connect=100), context
+        ) as association:
+            assert association.echo() == Status.SUCCESS
+            assert listener.connections == 11
+
+
+def test_a_handshake_that_trickles_in_is_ended_in_time(certificates: Certificates) -> None:
+    """Each byte comes in time; the ClientHello does not. The deadline is one for all of it."""
+    with (
+        listening(certificates, [], Deadlines(connect=0.5)) as listener,
+        socket.create_connection(("127.0.0.1", listener.port), 100) as sock,
+        pytest.raises((ConnectionResetError, BrokenPipeError)),
+    ):
+        _trickle(sock, b"\x16\x03\x01\x02\x00" + bytes(512))
+
+
+def _trickle(sock: socket.socket, said: bytes) -> None:
+    for byte in said:
+        sock.sendall(bytes((byte,)))
+        time.sleep(0.1)
 
 
 def _received(sock: socket.socket) -> bytes:
