@@ -94,6 +94,8 @@ def _engine(path: Path, *, readonly: bool) -> sa.Engine:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys=ON")
+        # Else copies of pages, which name patients, go through files in /var/tmp at each write.
+        cursor.execute("PRAGMA temp_store=MEMORY")
         if readonly:
             cursor.execute("PRAGMA query_only=ON")
         else:

@@ -238,3 +238,18 @@ def test_no_row_that_others_see_has_a_column_of_phi() -> None:
         "patient_id", "issuer_of_patient_id", "study_instance_uid", "series_instance_uid",
         "sop_instance_uid",
     }  # fmt: skip
+
+
+def test_no_page_of_the_index_lies_in_a_file_elsewhere(index: Engine) -> None:
+    """SQLite keeps what it may have to undo in memory, not in a file of its own in /var/tmp."""
+    with index.begin() as conn:
+        add_study(conn)
+        for number in range(300):
+            add_instance(conn, f"n{number}", patient_id="1" * 200)
+        conn.exec_driver_sql("SAVEPOINT part")
+        conn.execute(update(instance).values(patient_id="2" * 200))
+        links = [fd.readlink() for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+        temporary = [path for path in links if "etilqs" in path.name]
+        conn.exec_driver_sql("ROLLBACK TO part")
+        assert conn.execute(select(func.count()).where(instance.c.patient_id == "1" * 200)).scalar()
+    assert not temporary
