@@ -11,6 +11,7 @@ import structlog
 
 from node.config import Peer, Receive
 from node.inbox.layout import Inbox
+from node.observe import exception_facts
 from node.receive.admission import Caller, Place, Places, Policy, judge
 from node.receive.commitment_service import answer_commitment
 from node.receive.contexts import contexts_for
@@ -182,19 +183,28 @@ def c_store(session: Session, message: Message) -> Status:
             receiver.receive.max_instance_bytes,
         )
     except Refusal as refusal:
-        tally.refused[refusal.status.name] += 1
-        if tally.refused.total() <= _REFUSALS_TOLD:
-            receiver.telling.warn(
-                "instance_refused",
-                association=tally.association,
-                status=refusal.status.name,
-                reason=refusal.reason,
-            )
-        return refusal.status
+        return _refuse(session, refusal.status, reason=refusal.reason)
+    except UpperLayerError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a mistake of ours costs this instance, not the rest
+        return _refuse(session, Status.PROCESSING_FAILURE, **exception_facts(error))
     tally.instances += 1
     tally.bytes += stored.bytes
     log.debug("instance_received", association=tally.association, bytes=stored.bytes)
     return Status.SUCCESS
+
+
+def _refuse(session: Session, status: Status, **why: Any) -> Status:
+    """Count a refusal, and tell it unless there were many."""
+    session.tally.refused[status.name] += 1
+    if session.tally.refused.total() <= _REFUSALS_TOLD:
+        session.receiver.telling.warn(
+            "instance_refused",
+            association=session.tally.association,
+            status=status.name,
+            **why,
+        )
+    return status
 
 
 def _summary(tally: Tally) -> dict[str, Any]:

@@ -9,8 +9,11 @@ import pydicom
 import pytest
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dsutils import encode
+from structlog.testing import capture_logs
 
 from node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.inbox.header import Header, read_header
+from node.receive import store as store_module
 from node.upper_layer import (
     Command,
     CommandField,
@@ -120,18 +123,27 @@ def test_a_private_sop_class_is_taken_where_configured(tmp_path: Path) -> None:
         assert association.refused == {IMAGE: 3}
 
 
-def test_a_uid_with_leading_zeros_is_tolerated(tmp_path: Path) -> None:
-    """Some modalities write them."""
+@pytest.mark.parametrize(
+    ("uid", "written"),
+    [
+        ("1.2.3.04", b"1.2.3.04"),
+        ("1.2.3", b"1.2.3\0"),
+        ("1.2.3", b"1.2.3 "),
+        ("1.2.3.4", b"1.2.3.4"),
+        ("1." + "2" * 62, b"1." + b"2" * 62),
+        ("1", b"1\0"),
+    ],
+)
+def test_a_uid_is_taken_as_modalities_write_it(tmp_path: Path, uid: str, written: bytes) -> None:
+    """Leading zeros, padding of either kind or none at all, from 1 to 64 characters."""
     sop_class, sop_instance, dataset = encoded(ct())
-    odd = sop_instance[:-1] + "0" + sop_instance[-1]
-    dataset = dataset.replace(
-        b"UI" + len(sop_instance).to_bytes(2, "little") + sop_instance.encode(),
-        b"UI" + len(odd).to_bytes(2, "little") + odd.encode(),
-    )
-    odd_dataset = dataset
+    good = b"UI" + len(sop_instance).to_bytes(2, "little") + sop_instance.encode()
+    assert dataset.count(good) == 1
+    odd = dataset.replace(good, b"UI" + len(written).to_bytes(2, "little") + written)
     with receiving(tmp_path) as node, sending(node.port) as association:
-        status = association.send_store(IMAGE, 1, sop_class, odd, [odd_dataset], len(odd_dataset))
+        status = association.send_store(IMAGE, 1, sop_class, uid, [odd], len(odd))
         assert status == Status.SUCCESS
+        assert read_header(node.arrived[0]).sop_instance_uid == uid
 
 
 def _refused(tmp_path: Path, uids: tuple[str, str], dataset: bytes, **receive: int) -> int:
@@ -245,6 +257,30 @@ def _breaks(node: Receiving, association: object, how: str):  # type: ignore[no-
     if how == "cut":
         association.cut()  # type: ignore[attr-defined]
     raise InterruptedError
+
+
+def test_a_mistake_of_ours_costs_one_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0110H, nothing left of it, nothing told of its text, and the rest of the study goes on."""
+    real, calls = store_module.read_header, []
+
+    def stumbles(fd: int) -> Header:
+        calls.append(fd)
+        if len(calls) == 1:
+            raise ZeroDivisionError("a secret")
+        return real(fd)
+
+    monkeypatch.setattr(store_module, "read_header", stumbles)
+    with capture_logs() as said, receiving(tmp_path) as node:
+        with sending(node.port) as association:
+            statuses = [send(association, ct(n), n) for n in (1, 2)]
+        assert statuses == [Status.PROCESSING_FAILURE, Status.SUCCESS]
+        assert wait_until(lambda: not node.spooled)
+        assert len(node.arrived) == 1
+    (told,) = [event for event in said if event["event"] == "instance_refused"]
+    assert told["exception"] == "ZeroDivisionError"
+    assert "secret" not in str(said)
 
 
 def test_an_identical_instance_is_received_again(tmp_path: Path) -> None:
