@@ -38,6 +38,8 @@ _BACKLOG = 1024
 _OUT_OF_DESCRIPTORS_SECONDS = 0.05
 #: Where descriptors run out, a connection is given this long to say something.
 _GRACE_SECONDS = 1.0
+_DRAIN_TICK_SECONDS = 0.02
+_AFTER_CUT_SECONDS = 3.0
 
 
 class Listener:
@@ -101,16 +103,22 @@ class Listener:
         self._sock.close()
 
     def drain(self, seconds: float) -> bool:
-        """Close, end what is idle, wait for what is busy, then cut; True if nothing was cut."""
+        """Close, end what is idle, wait for what is busy, then cut; True if nothing was cut.
+
+        What was cut is given a moment to leave nothing behind.
+        """
         deadline = time.monotonic() + seconds
         self.close()
         while self.connections and time.monotonic() < deadline:
             for connection in self._open():
                 connection.interrupt()
-            time.sleep(0.02)
+            time.sleep(_DRAIN_TICK_SECONDS)
         left = self._open()
         for connection in left:
             connection.cut()
+        deadline = time.monotonic() + _AFTER_CUT_SECONDS
+        while self.connections and time.monotonic() < deadline:
+            time.sleep(_DRAIN_TICK_SECONDS)
         return not left
 
     @property

@@ -24,7 +24,13 @@ from node.receive.reports import Reports
 from node.receive.role import deadlines_of, listen
 from node.receive.session import Receiver
 from node.receive.storage import Storage
-from node.upper_layer import Deadlines, Proposal, RequestedAssociation, open_association
+from node.upper_layer import (
+    Deadlines,
+    Listener,
+    Proposal,
+    RequestedAssociation,
+    open_association,
+)
 from tests.factories import make_instance
 from tests.ports import free_port
 
@@ -40,6 +46,7 @@ class Receiving:
     port: int
     inbox: Inbox
     receiver: Receiver
+    listeners: list[Listener]
 
     @property
     def arrived(self) -> list[Path]:
@@ -79,7 +86,7 @@ def receiving(folder: Path, **receive: Any) -> Iterator[Receiving]:
     receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)
     listeners = listen(config.receive, receiver, deadlines_of(config.receive))
     try:
-        yield Receiving(config.receive.port, inbox, receiver)
+        yield Receiving(config.receive.port, inbox, receiver, listeners)
     finally:
         for listener in listeners:
             listener.drain(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from tests.receive.receiving import (
     sending,
     wait_until,
 )
+from tests.upper_layer import pdus
 
 SC = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -281,6 +283,17 @@ def test_a_mistake_of_ours_costs_one_instance(
     (told,) = [event for event in said if event["event"] == "instance_refused"]
     assert told["exception"] == "ZeroDivisionError"
     assert "secret" not in str(said)
+
+
+def test_what_a_drain_cuts_leaves_nothing(tmp_path: Path) -> None:
+    """A role that stops does not leave half an instance to its next start."""
+    begun = pdus.p_data((3, pdus.COMMAND | pdus.LAST, pdus.c_store_rq()), (3, 0, b"begun"))
+    with receiving(tmp_path) as node, socket.create_connection(("127.0.0.1", node.port)) as sock:
+        sock.sendall(pdus.associate_rq() + begun)
+        assert wait_until(lambda: any(p.is_file() and p.stat().st_size for p in node.spooled))
+        assert not node.listeners[0].drain(0.1)
+        assert not node.spooled
+        assert not node.arrived
 
 
 def test_an_identical_instance_is_received_again(tmp_path: Path) -> None:
