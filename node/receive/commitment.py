@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from node import disk
 from node.inbox.header import Unreadable, is_uid, read_header
 from node.inbox.layout import Inbox
 from node.upper_layer import Status
@@ -90,7 +91,10 @@ def read_request(encoded: bytes, transfer_syntax: str) -> Request:
 
 
 def settle(request: Request, inbox: Inbox) -> Outcome:
-    """Look up which of the instances we hold."""
+    """Look up which of the instances we hold, durably.
+
+    Raises OSError or SQLAlchemyError where that cannot be told now.
+    """
     outcome = Outcome(request.transaction_uid)
     wanted = {reference.sop_instance for reference in request.references}
     held = _held(wanted, inbox)
@@ -138,6 +142,9 @@ def _in_arrived(wanted: set[str], inbox: Inbox) -> dict[str, str]:
             continue  # not ours to judge, or adopted since we listed it
         if header.sop_instance_uid in wanted:
             found[header.sop_instance_uid] = header.sop_class_uid
+    if found:
+        # What another association is about to answer may have its name in memory only.
+        disk.fsync_dir(inbox.arrived)
     return found
 
 

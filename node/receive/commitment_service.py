@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import structlog
+
 from node.config import Peer
 from node.inbox.layout import Inbox
+from node.observe import exception_facts
 from node.receive.commitment import MAX_REQUEST_BYTES, NotARequest, read_request, settle
 from node.receive.reports import Report, Reports, event_report
 from node.upper_layer import Association, Message, Status
 from node.upper_layer.names import STORAGE_COMMITMENT_INSTANCE
+
+log = structlog.get_logger()
 
 _REQUEST_COMMITMENT = 1  # PS3.4 Table J.3-1, action type
 _REPORT_MESSAGE_ID = 1
@@ -33,6 +38,9 @@ def answer_commitment(
             outcome = settle(read_request(encoded, context.transfer_syntax), inbox)
         except NotARequest:
             status = Status.INVALID_ARGUMENT_VALUE
+        except Exception as error:  # noqa: BLE001 -- a disk, an index: who cannot tell does not commit
+            log.error("storage_failed", **exception_facts(error))  # noqa: TRY400 -- no exception text
+            status = Status.PROCESSING_FAILURE
     if outcome and peer.host:
         ours = association.called_ae_title
         if not reports.put(Report(outcome, peer, ours)):

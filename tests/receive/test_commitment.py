@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import insert
+from structlog.testing import capture_logs
 
 from node.inbox.index import open_index
 from node.inbox.layout import Inbox
@@ -251,6 +254,33 @@ def test_an_adopted_instance_is_committed_to_until_it_is_purged(tmp_path: Path) 
         path.unlink()
         association.request_commitment(COMMIT, 3, TRANSACTION, [(CT, held)])
         assert report_on(association).failed == [(held, Status.NO_SUCH_SOP_INSTANCE)]
+
+
+def test_what_cannot_be_told_is_not_committed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0110H where the disk or the index fails us; the peer asks again, and the rest goes on."""
+    _, held, _ = encoded(ct(1))
+    with (
+        capture_logs() as said,
+        receiving(tmp_path, peers=peer()) as node,
+        asking(node.port) as association,
+    ):
+        assert send(association, ct(1)) == Status.SUCCESS
+        with monkeypatch.context() as failing:
+            failing.setattr("node.disk.fsync_dir", _fails)
+            wanted = [(CT, held)]
+            status = association.request_commitment(COMMIT, 2, TRANSACTION, wanted)
+            assert status == Status.PROCESSING_FAILURE
+        node.inbox.database.write_bytes(b"not a database" * 100)
+        status = association.request_commitment(COMMIT, 3, TRANSACTION, [(CT, "1.2.3")])
+        assert status == Status.PROCESSING_FAILURE
+        assert send(association, ct(2), 4) == Status.SUCCESS
+    assert [event["event"] for event in said].count("storage_failed") == 2
+
+
+def _fails(_path: Path) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_thousand_references_are_settled(tmp_path: Path) -> None:
