@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node import disk
@@ -29,6 +29,16 @@ from node.process.workplace import Transaction, Workplace
 BATCH = 500
 #: So many letters has the id of an association, as receive makes it.
 _ASSOCIATION_LETTERS = 10
+_KNOWN = select(instance.c.id, instance.c.study).where(
+    instance.c.id.in_(bindparam("names", expanding=True))
+)
+_INSERT = insert(instance)
+_NOTE = upsert(association)
+_NOTE = _NOTE.on_conflict_do_update(
+    index_elements=["id"],
+    set_={"study": _NOTE.excluded.study, "number": _NOTE.excluded.number},
+    where=association.c.number < _NOTE.excluded.number,
+)
 log = structlog.get_logger()
 
 
@@ -46,14 +56,13 @@ def adopt(place: Workplace, since: float) -> Adopted:
     `since` is the steady time of the pass before: nothing here arrived earlier than that, whatever
     the clocks say.
     """
-    names = _arrived_names(place.inbox.arrived)
+    arrived = place.inbox.arrived
+    names = _arrived_names(arrived)
     if not names:
         return Adopted()
     with place.transaction() as transaction:
         known = _known_studies(transaction, names)
-        fresh = [
-            _look_at(place.inbox.arrived / f"{name}.dcm") for name in names if name not in known
-        ]
+        fresh = [_look_at(arrived / f"{name}.dcm") for name in names if name not in known]
         rows = _write_rows(place, transaction, fresh, since)
         if fresh:
             size = sum(one.bytes for one in fresh)
@@ -74,8 +83,7 @@ def _is_instance(name: str) -> bool:
 
 def _known_studies(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
     """Give the study of each file that has its row already: a run ended before it was moved."""
-    query = select(instance.c.id, instance.c.study).where(instance.c.id.in_(names))
-    return {row.id: row.study for row in transaction.conn.execute(query)}
+    return dict(transaction.conn.execute(_KNOWN, {"names": names}).tuples().all())
 
 
 def _look_at(path: Path) -> Arrived:
@@ -98,7 +106,7 @@ def _write_rows(
     studies = StudiesOfBatch(place, transaction, fresh, since)
     rows = [studies.row_of(one) for one in fresh]
     if rows:
-        transaction.conn.execute(insert(instance), rows)
+        transaction.conn.execute(_INSERT, rows)
     studies.write_arrivals()
     _note_associations(transaction, fresh, rows)
     return rows
@@ -112,27 +120,23 @@ def _note_associations(
         latest[one.association] = max(
             latest.get(one.association, (-1, "")), (one.number, row["study"])
         )
-    for association_id, (number, study_id) in latest.items():
-        row_ = upsert(association).values(id=association_id, study=study_id, number=number)
-        transaction.conn.execute(
-            row_.on_conflict_do_update(
-                index_elements=["id"],
-                set_={"study": study_id, "number": number},
-                where=association.c.number < number,
-            )
-        )
+    notes = [
+        {"id": association_id, "study": study_id, "number": number}
+        for association_id, (number, study_id) in latest.items()
+    ]
+    if notes:
+        transaction.conn.execute(_NOTE, notes)
 
 
 def _move_files(place: Workplace, studies: dict[str, str]) -> None:
     """Move files to their study; both names' folders are synced, the new one first."""
-    folders: set[Path] = set()
+    arrived = place.inbox.arrived
+    folders = {study_id: place.inbox.studies / study_id for study_id in studies.values()}
+    for folder in folders.values():
+        folder.mkdir(mode=0o770, exist_ok=True)
     for name, study_id in studies.items():
-        folder = place.inbox.studies / study_id
-        if folder not in folders:
-            folder.mkdir(mode=0o770, exist_ok=True)
-            folders.add(folder)
-        _move(place.inbox.arrived / f"{name}.dcm", folder / f"{name}.dcm")
-    for folder in folders:
+        _move(arrived / f"{name}.dcm", folders[study_id] / f"{name}.dcm")
+    for folder in folders.values():
         disk.fsync_dir(folder)
     disk.fsync_dir(place.inbox.studies)
     disk.fsync_dir(place.inbox.arrived)

@@ -57,11 +57,13 @@ def chunk_size(attempts: int, chunk_instances: int, max_attempts: int) -> int:
 
 def _cut_group(group: list[Waiting], size: int) -> Iterator[Chunk]:
     part: list[Waiting] = []
+    total = 0
     for one in group:
-        if part and (len(part) == size or sum(p.bytes for p in part) + one.bytes > CHUNK_BYTES):
+        if part and (len(part) == size or total + one.bytes > CHUNK_BYTES):
             yield _chunk(part)
-            part = []
+            part, total = [], 0
         part.append(one)
+        total += one.bytes
     if part:
         yield _chunk(part)
 

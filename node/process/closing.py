@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -179,7 +179,8 @@ def _make_lost_files_anew(
 ) -> bool:
     """Take an outcome back whose file is not there: rows never outweigh files."""
     folder = staging_folder(place.outbox, row.id, row.generation)
-    lost = [one.id for one in members if not _is_staged(folder, one)]
+    there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    lost = [one.id for one in members if not _is_staged(folder, one, there)]
     for name in lost:
         move_instance(transaction.conn, name, InstanceState.DEIDENTIFIED, InstanceState.RECEIVED)
     if lost:
@@ -188,12 +189,12 @@ def _make_lost_files_anew(
     return bool(lost)
 
 
-def _is_staged(folder: Path, one: AnyRow) -> bool:
+def _is_staged(folder: Path, one: AnyRow, there: Collection[str]) -> bool:
     """Tell whether every file of an instance is there, under its first name or its last."""
     syntaxes = [variant.syntax for variant in variants_of(one)]
     names = (one.id, one.output_sop_instance_uid)
     files = zip(*(staged_files(folder, name, syntaxes) for name in names), strict=True)
-    return all(made.exists() or final.exists() for made, final in files)
+    return all(made.name in there or final.name in there for made, final in files)
 
 
 def _nothing_new(transaction: Transaction, row: AnyRow) -> None:

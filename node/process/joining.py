@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import BindParameter, bindparam, insert, select, update
 
 from node.inbox.header import Header
 from node.inbox.header_columns import header_columns
@@ -16,6 +16,31 @@ from node.process.arrived import Arrived, random_id
 from node.process.twins import Twins
 from node.process.workplace import Transaction, Workplace
 
+_STUDIES = select(study.c.uid_digest, study.c.id, study.c.state).where(
+    study.c.uid_digest.in_(bindparam("digests", expanding=True))
+)
+_SERIES = (
+    select(instance.c.study, instance.c.series_digest, instance.c.series)
+    .where(
+        instance.c.study.in_(bindparam("studies", expanding=True)),
+        instance.c.series_digest.in_(bindparam("digests", expanding=True)),
+    )
+    .distinct()
+)
+_NEXT_SERIES = (
+    update(study)
+    .where(study.c.id == bindparam("study_id"))
+    .values(series=study.c.series + 1)
+    .returning(study.c.series)
+)
+_OPEN = insert(study)
+_LAST: BindParameter[float] = bindparam("last")
+_ARRIVED = (
+    update(study)
+    .where(study.c.id == bindparam("study_id"), study.c.last_arrival_steady < _LAST)
+    .values(last_arrival_steady=_LAST)
+)
+
 
 class StudiesOfBatch:
     """The studies that a batch of arrivals belongs to, looked up at once and opened as needed."""
@@ -23,24 +48,22 @@ class StudiesOfBatch:
     def __init__(
         self, place: Workplace, transaction: Transaction, fresh: Sequence[Arrived], since: float
     ) -> None:
-        self._digests = place.digests
         self._tx = transaction
         self._since = since
-        headers = [one.header for one in fresh if one.header]
-        self._studies = self._known({self._digests.of(one.study_instance_uid) for one in headers})
+        uids = {one.header.study_instance_uid for one in fresh if one.header}
+        self._digests = {uid: place.digests.of(uid) for uid in uids}
+        self._columns = {one.instance: header_columns(one.header, place.digests) for one in fresh}
+        self._studies = self._known()
         known = [
-            (found[0], header)
-            for header in headers
-            if (found := self._studies.get(self._digests.of(header.study_instance_uid)))
+            (found[0], self._columns[one.instance])
+            for one in fresh
+            if one.header and (found := self._studies.get(self._digest(one.header)))
         ]
         self._series = self._known_series(
-            {(name, self._digests.of(header.series_instance_uid)) for name, header in known}
+            {(study_id, columns["series_digest"]) for study_id, columns in known}
         )
-        self._twins = Twins(
-            place,
-            transaction,
-            {(name, self._digests.of(header.sop_instance_uid)) for name, header in known},
-        )
+        twins = {(study_id, columns["sop_digest"]) for study_id, columns in known}
+        self._twins = Twins(place, transaction, twins)
         self._arrivals: dict[str, float] = {}
 
     def row_of(self, one: Arrived) -> dict[str, Any]:
@@ -64,41 +87,37 @@ class StudiesOfBatch:
 
     def write_arrivals(self) -> None:
         """Write when each study of the batch last got an instance."""
-        for study_id, last in self._arrivals.items():
-            self._tx.conn.execute(
-                update(study)
-                .where(study.c.id == study_id, study.c.last_arrival_steady < last)
-                .values(last_arrival_steady=last)
-            )
+        last = [{"study_id": name, "last": arrived} for name, arrived in self._arrivals.items()]
+        if last:
+            self._tx.conn.execute(_ARRIVED, last)
 
-    def _known(self, digests: set[str]) -> dict[str, tuple[str, StudyState]]:
-        query = select(study.c.uid_digest, study.c.id, study.c.state)
-        found = self._tx.conn.execute(query.where(study.c.uid_digest.in_(digests)))
+    def _digest(self, header: Header) -> str:
+        return self._digests[header.study_instance_uid]
+
+    def _known(self) -> dict[str, tuple[str, StudyState]]:
+        found = self._tx.conn.execute(_STUDIES, {"digests": list(self._digests.values())})
         return {digest: (study_id, StudyState(state)) for digest, study_id, state in found}
 
     def _known_series(self, keys: set[tuple[str, str]]) -> dict[str, dict[str, int]]:
         """Give our number of each series, by study and digest."""
         known: dict[str, dict[str, int]] = {}
-        columns = instance.c
-        query = (
-            select(columns.study, columns.series_digest, columns.series)
-            .where(columns.study.in_({pair[0] for pair in keys}))
-            .where(columns.series_digest.in_({pair[1] for pair in keys}))
-            .distinct()
-        )
-        for study_id, digest, number in self._tx.conn.execute(query):
+        which = {
+            "studies": list({study_id for study_id, _ in keys}),
+            "digests": list({digest for _, digest in keys}),
+        }
+        for study_id, digest, number in self._tx.conn.execute(_SERIES, which):
             known.setdefault(study_id, {})[digest] = number
         return known
 
     def _series_number(self, study_id: str, digest: str) -> int:
         numbers = self._series.setdefault(study_id, {})
         if digest not in numbers:
-            count = update(study).where(study.c.id == study_id).values(series=study.c.series + 1)
-            numbers[digest] = self._tx.conn.execute(count.returning(study.c.series)).scalar_one()
+            counted = self._tx.conn.execute(_NEXT_SERIES, {"study_id": study_id})
+            numbers[digest] = counted.scalar_one()
         return numbers[digest]
 
     def _study_of(self, one: Arrived, header: Header) -> tuple[str, StudyState]:
-        digest = self._digests.of(header.study_instance_uid)
+        digest = self._digest(header)
         known = self._studies.get(digest)
         if known is None:
             study_id = self._open_study(one, digest, StudyState.RECEIVING)
@@ -111,22 +130,21 @@ class StudiesOfBatch:
         study_id = random_id(8)
         arrived = self._steady(one.arrived_at)
         header = one.header
-        self._tx.conn.execute(
-            insert(study).values(
-                id=study_id,
-                state=state,
-                state_since=self._tx.now,
-                reason=reason,
-                uid_digest=digest,
-                study_instance_uid=header.study_instance_uid if header else None,
-                opened_at=self._tx.wall,
-                first_arrival_steady=arrived,
-                last_arrival_steady=arrived,
-                called_ae_title=header.called_ae_title if header else "",
-                calling_ae_title=header.calling_ae_title if header else "",
-                modality=header.modality if header else "",
-            )
-        )
+        row = {
+            "id": study_id,
+            "state": state,
+            "state_since": self._tx.now,
+            "reason": reason,
+            "uid_digest": digest,
+            "study_instance_uid": header.study_instance_uid if header else None,
+            "opened_at": self._tx.wall,
+            "first_arrival_steady": arrived,
+            "last_arrival_steady": arrived,
+            "called_ae_title": header.called_ae_title if header else "",
+            "calling_ae_title": header.calling_ae_title if header else "",
+            "modality": header.modality if header else "",
+        }
+        self._tx.conn.execute(_OPEN, row)
         self._tx.tell("study_opened", study_id, modality=header.modality if header else "")
         return study_id
 
@@ -140,7 +158,7 @@ class StudiesOfBatch:
         return row | {"state": InstanceState.QUARANTINED, "reason": reason}
 
     def _row(self, one: Arrived, study_id: str) -> dict[str, Any]:
-        columns = header_columns(one.header, self._digests)
+        columns = self._columns[one.instance]
         return {
             "id": one.instance,
             "study": study_id,
@@ -172,8 +190,7 @@ class StudiesOfBatch:
             first_arrival_steady=self._tx.now,
             last_arrival_steady=self._tx.now,
         )
-        digest = self._digests.of(header.study_instance_uid)
-        self._studies[digest] = (study_id, StudyState.RECEIVING)
+        self._studies[self._digest(header)] = (study_id, StudyState.RECEIVING)
         self._tx.tell("study_reopened", study_id)
 
     def _steady(self, arrived_at: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from node.inbox.dataset_digest import dataset_digest
 from node.inbox.header import Unreadable
@@ -19,6 +19,23 @@ from node.inbox.states import InstanceState
 from node.inbox.tables import generation, instance
 from node.process.receipts import redelivery_asked_at
 from node.process.workplace import Transaction, Workplace
+
+_TWINS = (
+    select(instance, generation.c.purged_at.label("release_purged_at"))
+    .join_from(
+        instance,
+        generation,
+        (generation.c.study == instance.c.study) & (generation.c.number == instance.c.generation),
+        isouter=True,
+    )
+    # Not as pairs: for those SQLite would scan the whole table.
+    .where(
+        instance.c.study.in_(bindparam("studies", expanding=True)),
+        instance.c.sop_digest.in_(bindparam("digests", expanding=True)),
+        instance.c.state.not_in((InstanceState.DUPLICATE, InstanceState.REJECTED)),
+    )
+    .order_by(instance.c.arrived_at, instance.c.id)
+)
 
 
 class Twins:
@@ -46,22 +63,11 @@ class Twins:
         twins: dict[tuple[str, str], list[Any]] = {}
         if not keys:
             return twins
-        columns = instance.c
-        query = (
-            select(instance, generation.c.purged_at.label("release_purged_at"))
-            .join_from(
-                instance,
-                generation,
-                (generation.c.study == columns.study) & (generation.c.number == columns.generation),
-                isouter=True,
-            )
-            # Not as pairs: for those SQLite would scan the whole table.
-            .where(columns.study.in_({pair[0] for pair in keys}))
-            .where(columns.sop_digest.in_({pair[1] for pair in keys}))
-            .where(columns.state.not_in((InstanceState.DUPLICATE, InstanceState.REJECTED)))
-            .order_by(columns.arrived_at, columns.id)
-        )
-        for row in self._tx.conn.execute(query).mappings():
+        which = {
+            "studies": list({study_id for study_id, _ in keys}),
+            "digests": list({digest for _, digest in keys}),
+        }
+        for row in self._tx.conn.execute(_TWINS, which).mappings():
             twins.setdefault((row["study"], row["sop_digest"]), []).append(row)
         return twins
 
