@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from node.upper_layer import (
     open_association,
 )
 from tests.receive.receiving import CT, EXPLICIT, receiving, sending, wait_until
+from tests.upper_layer import pdus
 
 REQUEST = AssociateRequest(
     calling_ae_title="CT1",
@@ -149,6 +152,48 @@ def test_one_association_too_many_hears_why_and_only_live_ones_count(tmp_path: P
             assert _rejected(node.port) == (2, 3, 2)
         assert wait_until(lambda: node.receiver.places.taken == 0)
         with sending(node.port), sending(node.port):
+            pass
+
+
+def test_only_live_associations_count(tmp_path: Path) -> None:
+    """Not a connection that asks for nothing, not one whose end the peer only has to see."""
+    with receiving(tmp_path, max_associations=1) as node, ExitStack() as stack:
+        silent, leaving = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", node.port), 100))
+            for _ in range(2)
+        )
+        leaving.sendall(pdus.associate_rq())
+        assert pdus.read_pdu(leaving)[0] == 2
+        assert _rejected(node.port) == (2, 3, 2)
+        leaving.sendall(pdus.RELEASE_RQ)
+        assert pdus.read_pdu(leaving)[0] == 6
+        with sending(node.port):
+            silent.sendall(pdus.associate_rq())
+            assert pdus.read_pdu(silent)[0] == 3
+
+
+def test_the_caps_of_a_peer_and_of_an_address_are_kept(tmp_path: Path) -> None:
+    """Over the wire: what one has too much, another may still have."""
+    peers = ({"ae_title": "CT1", "max_associations": 1}, {"ae_title": "MR1"})
+    with receiving(tmp_path, peers=peers) as node, sending(node.port, calling="CT1"):
+        assert _rejected(node.port, calling="CT1") == (2, 3, 2)
+        with sending(node.port, calling="MR1"):
+            pass
+    with receiving(tmp_path, max_associations_per_address=1) as node, sending(node.port):
+        assert _rejected(node.port) == (2, 3, 2)
+        elsewhere = socket.create_connection(
+            ("127.0.0.1", node.port), 100, source_address=("127.0.0.2", 0)
+        )
+        with elsewhere:
+            elsewhere.sendall(pdus.associate_rq())
+            assert pdus.read_pdu(elsewhere)[0] == 2
+
+
+def test_an_unknown_called_title_hears_why(tmp_path: Path) -> None:
+    """Over the wire, where it is required: called AE title not recognised."""
+    with receiving(tmp_path, require_called_ae_title=True) as node:
+        assert _rejected(node.port, called="SOMEONE") == (1, 1, 7)
+        with sending(node.port):
             pass
 
 
