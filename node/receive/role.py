@@ -99,7 +99,9 @@ def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[L
 def deadlines_of(receive: Receive) -> Deadlines:
     """Give a peer `idle_timeout_seconds` for each of its steps."""
     idle = receive.idle_timeout_seconds
-    return Deadlines(associate=min(30, idle), idle=idle, answer=idle, write=idle)
+    return Deadlines(
+        connect=min(10, idle), associate=min(30, idle), idle=idle, answer=idle, write=idle
+    )
 
 
 def _warn(receive: Receive) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import socket
 import threading
@@ -9,16 +10,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
+import trustme
 
-from node.upper_layer import Deadlines, Proposal, Status, open_association
+from node.upper_layer import Deadlines, Proposal, Status, client_context, open_association
 from node.upper_layer.names import IMPLICIT_LITTLE, VERIFICATION
 from tests.hostile.fuzzer import Fuzzer
+from tests.ports import free_port
 from tests.receive.receiving import ct, encoded, send, sending, wait_until
 from tests.receive.test_role import Role, a_role
 from tests.upper_layer import pdus
+from tests.upper_layer.test_tls import Certificates
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(400)]
 
@@ -37,7 +42,23 @@ class Watch:
 
 
 @pytest.fixture(scope="module")
-def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
+def tls_port() -> int:
+    """Give the role's TLS port."""
+    return free_port()
+
+
+def _tls_section(folder: Path, port: int) -> str:
+    certificates = Certificates(folder, trustme.CA())
+    certificate, key = certificates.issue("node", "127.0.0.1")
+    certificates.issue("peer", "ct1.hospital.example")
+    return (
+        f'[receive.tls]\nport = {port}\ncertificate = "{certificate}"\n'
+        f'private_key = "{key}"\nclient_ca = "{certificates.ca}"\n'
+    )
+
+
+@pytest.fixture(scope="module")
+def role(tmp_path_factory: pytest.TempPathFactory, tls_port: int) -> Iterator[Role]:
     """Run one receive role for all tests of this file: it has to survive each of them."""
     folder = tmp_path_factory.mktemp("hostile")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -46,7 +67,7 @@ def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
         config = folder / "node.toml"
         text = config.read_text() + f"idle_timeout_seconds = {IDLE_SECONDS}\n"
         text += "max_instance_bytes = 100000\nmax_associations_per_address = 32\n"
-        config.write_text(text)
+        config.write_text(text + _tls_section(folder, tls_port))
         role.start()
         with sending(role.port) as association:
             assert send(association, ct()) == Status.SUCCESS
@@ -174,12 +195,17 @@ def _many_half_open(role: Role, count: int) -> None:
         socks = [_half_open(stack, role.port, number) for number in range(count)]
         with sending(role.port, calling="MODALITY") as association:
             assert send(association, ct(4)) == Status.SUCCESS
-        began = time.monotonic()
-        for sock in socks:
-            sock.settimeout(max(1.0, 120 - (time.monotonic() - began)))
-            with suppress(ConnectionResetError):
-                while sock.recv(4096):
-                    pass
+        _wait_for_their_end(socks)
+
+
+def _wait_for_their_end(socks: list[socket.socket]) -> None:
+    """Read from each until the role has closed it, all of them in one time."""
+    began = time.monotonic()
+    for sock in socks:
+        sock.settimeout(max(1.0, 120 - (time.monotonic() - began)))
+        with suppress(ConnectionResetError):
+            while sock.recv(4096):
+                pass
 
 
 def test_two_hundred_half_open_connections_hold_nobody_up(role: Role) -> None:
@@ -250,6 +276,30 @@ def test_connections_that_come_and_go_cost_nothing(role: Role) -> None:
     with unharmed(role):
         for _ in range(1000):
             socket.create_connection(("127.0.0.1", role.port), 10).close()
+
+
+def test_noise_on_the_tls_port_does_no_harm(role: Role, tls_port: int) -> None:
+    """Silence, half a ClientHello, plain DICOM, chance; and all of it behind a good handshake."""
+    chance = random.Random(5)
+    context = client_context(
+        role.folder / "ca.crt", role.folder / "peer.crt", role.folder / "peer.key"
+    )
+    with unharmed(role), ExitStack() as stack:
+        socks = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", tls_port), 100))
+            for _ in range(120)
+        ]
+        for number, sock in enumerate(socks):
+            noise = chance.randbytes(chance.choice((1, 50, 5000)))
+            said = (b"", b"\x16\x03\x01\x02\0\x01", pdus.associate_rq(), noise)
+            if number % 3 == 0:
+                secured = context.wrap_socket(sock.dup(), server_hostname="127.0.0.1")
+                stack.enter_context(secured)
+                with suppress(OSError):
+                    secured.sendall(said[number // 3 % 4])
+            with suppress(OSError):
+                sock.sendall(said[number % 4])
+        _wait_for_their_end(socks)
 
 
 @pytest.fixture(scope="module")
