@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from node.upper_layer import (
     Deadlines,
     HandshakeFailed,
     Listener,
+    PeerTimedOut,
     Proposal,
     Status,
     Supported,
@@ -29,6 +31,7 @@ from node.upper_layer import (
     server_context,
 )
 from node.upper_layer.names import IMPLICIT_LITTLE, VERIFICATION
+from node.upper_layer.wire import Wire
 from tests.upper_layer import pdus
 
 SUPPORTED = (Supported(VERIFICATION, (IMPLICIT_LITTLE,)),)
@@ -169,6 +172,63 @@ def test_a_handshake_that_trickles_in_is_ended_in_time(certificates: Certificate
         pytest.raises((ConnectionResetError, BrokenPipeError)),
     ):
         _trickle(sock, b"\x16\x03\x01\x02\x00" + bytes(512))
+
+
+@pytest.fixture
+def ends(certificates: Certificates) -> Iterator[tuple[Wire, ssl.SSLSocket]]:
+    """Give a wire over TLS and the peer's socket."""
+    context = client_context(certificates.ca, *certificates.issue("peer", "ct1.hospital.example"))
+    ours = server_context(*certificates.issue("node", "127.0.0.1"), certificates.ca)
+    near, far = pdus.tcp_pair()
+    accepted: list[ssl.SSLSocket] = []
+    thread = threading.Thread(
+        target=lambda: accepted.append(ours.wrap_socket(far, server_side=True))
+    )
+    thread.start()
+    peer = context.wrap_socket(near, server_hostname="127.0.0.1")
+    thread.join()
+    wire = Wire(accepted[0], 65536)
+    yield wire, peer
+    wire.close()
+    peer.close()
+
+
+def test_a_peer_that_trickles_over_tls_is_ended_in_time(
+    ends: tuple[Wire, ssl.SSLSocket],
+) -> None:
+    """Each record comes in time; what is waited for does not."""
+    wire, peer = ends
+    stop = threading.Event()
+
+    def trickle() -> None:
+        while not stop.wait(0.05):
+            peer.sendall(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    with pytest.raises(PeerTimedOut):
+        wire.fill(60_000, time.monotonic() + 0.5, "a test")
+    stop.set()
+    thread.join()
+
+
+def test_a_peer_that_reads_slowly_over_tls_is_ended_in_time(
+    ends: tuple[Wire, ssl.SSLSocket],
+) -> None:
+    """It takes something again and again, and not all of it by the deadline."""
+    wire, peer = ends
+    stop = threading.Event()
+
+    def sip() -> None:
+        while not stop.wait(0.05):
+            peer.recv(16384)
+
+    thread = threading.Thread(target=sip)
+    thread.start()
+    with pytest.raises(PeerTimedOut):
+        wire.send([bytes(30_000_000)], 0.5, "a test")
+    stop.set()
+    thread.join()
 
 
 def _trickle(sock: socket.socket, said: bytes) -> None:
