@@ -18,15 +18,22 @@ from node import failpoint
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _SYNC_FILE_RANGE_WRITE = 2
-_WHOLE_FILE = ctypes.c_longlong(0)
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.sync_file_range.argtypes = ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+_libc.renameat2.argtypes = (
+    *(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p),
+    ctypes.c_uint,
+)
+
+#: Where a file is; a text on the path of every instance, where making paths of it costs time.
+Where = Path | str
 
 
 class AlreadyLocked(Exception):  # noqa: N818 -- a fact, not an accident
     """Another process holds this lock."""
 
 
-def create_exclusive(path: Path, mode: int = 0o600) -> int:
+def create_exclusive(path: Where, mode: int = 0o600) -> int:
     """Create a file that must not exist and return its descriptor; no symlink is followed."""
     failpoint.reach("before create", path)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -54,9 +61,7 @@ def write_back(fd: int, start: int, length: int) -> None:
 
     It promises nothing; a filesystem that cannot is no failure, one that fails is.
     """
-    failed = _libc.sync_file_range(
-        fd, ctypes.c_int64(start), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
-    )
+    failed = _libc.sync_file_range(fd, start, length, _SYNC_FILE_RANGE_WRITE)
     if failed and (code := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL):
         raise OSError(code, os.strerror(code))
 
@@ -68,14 +73,14 @@ def begin_writing_back(path: Path) -> None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        _libc.sync_file_range(fd, _WHOLE_FILE, _WHOLE_FILE, _SYNC_FILE_RANGE_WRITE)
+        _libc.sync_file_range(fd, 0, 0, _SYNC_FILE_RANGE_WRITE)
     finally:
         os.close(fd)
 
 
-def fsync_dir(path: Path) -> None:
+def fsync_dir(path: Where) -> None:
     """Make the names in a directory survive a power cut."""
-    failpoint.reach("before fsync of", path / "its names")
+    failpoint.reach("before fsync of", f"{path}/its names")
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -83,7 +88,7 @@ def fsync_dir(path: Path) -> None:
         os.close(fd)
 
 
-def rename_noreplace(source: Path, target: Path) -> None:
+def rename_noreplace(source: Where, target: Where) -> None:
     """Rename a file or a folder; FileExistsError if the target's name is taken."""
     failpoint.reach("before rename to", target)
     result = _libc.renameat2(
@@ -93,10 +98,10 @@ def rename_noreplace(source: Path, target: Path) -> None:
         failpoint.reach("after rename to", target)
         return
     code = ctypes.get_errno()
-    if code in (errno.EINVAL, errno.ENOSYS) and source.is_file():
+    if code in (errno.EINVAL, errno.ENOSYS) and Path(source).is_file():
         # This filesystem knows no flag: a hard link refuses a taken name just as well.
         os.link(source, target, follow_symlinks=False)
-        source.unlink()
+        Path(source).unlink()
         return
     raise OSError(code, os.strerror(code), os.fspath(source), None, os.fspath(target))
 

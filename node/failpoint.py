@@ -22,11 +22,11 @@ _ARMED = bool(_PLAN or _TRACE)
 _reached: Counter[str] = Counter()
 
 
-def reach(step: str, where: Path | int) -> None:
+def reach(step: str, where: Path | str | int) -> None:
     """Reach a point: a step and the place that it is about, as a path or an open descriptor."""
     if not _ARMED:
         return
-    path = Path(f"/proc/self/fd/{where}").readlink() if isinstance(where, int) else where
+    path = Path(f"/proc/self/fd/{where}").readlink() if isinstance(where, int) else Path(where)
     name = f"{step} {_place(path)}"
     if _TRACE:
         with Path(_TRACE).open("a", encoding="ascii") as trace:

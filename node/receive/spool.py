@@ -37,6 +37,7 @@ class Spool:
         self._inbox = inbox
         self._id = association_id
         self._folder = inbox.spool / association_id
+        self._arrived = str(inbox.arrived)
         self._lock = -1
         self._count = 0
         self._prepared: Partial | None = None
@@ -76,18 +77,17 @@ class Spool:
             self._lock = _make_locked_folder(self._inbox.spool, self._id)
         self._count += 1
         instance_id = f"{self._id}-{self._count:06d}"
-        path = self._folder / f"{instance_id}.part"
-        return Partial(path, self._inbox.arrived / f"{instance_id}.dcm")
+        return Partial(f"{self._folder}/{instance_id}.part", self._arrived, f"{instance_id}.dcm")
 
 
 class Partial:
     """A file that is being received; gone at the end of the context unless it was kept."""
 
-    def __init__(self, path: Path, target: Path) -> None:
-        self._path = path
-        self._target = target
+    def __init__(self, path: str, arrived: str, name: str) -> None:
+        self._arrived = arrived
+        self._final = f"{arrived}/{name}"
         self.fd = disk.create_exclusive(path, _FILE_MODE)
-        self._at: Path = path
+        self._at = path
         self._written = 0
         self._written_back = 0
         self._durable = False
@@ -124,16 +124,16 @@ class Partial:
         On OSError nothing is retried: what an fsync dropped stays dropped, the file is discarded.
         """
         disk.fsync(self.fd)
-        disk.rename_noreplace(self._path, self._target)
-        self._at = self._target
-        disk.fsync_dir(self._target.parent)
+        disk.rename_noreplace(self._at, self._final)
+        self._at = self._final
+        disk.fsync_dir(self._arrived)
         self._durable = True
 
     def discard(self) -> None:
         """Close and remove it; what the disk refuses is left for the next start."""
         os.close(self.fd)
         with contextlib.suppress(OSError):
-            self._at.unlink(missing_ok=True)
+            Path(self._at).unlink()
 
 
 def clean_dead_folders(inbox: Inbox) -> int:

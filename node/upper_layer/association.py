@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from node.upper_layer.agreement import Context, Negotiated
@@ -95,12 +95,15 @@ class Association:
 
         The fragments of a list are valid until the next list is asked for.
         """
-        with self._ending_on_failure():
-            while self._dataset_context:
+        while self._dataset_context:
+            try:
                 here = [self._next_fragment()]
                 while self._has_more_here and len(here) < _MOST_AT_ONCE:
                     here.append(self._next_fragment())
-                yield here
+            except UpperLayerError as error:
+                self._end_on(error)
+                raise
+            yield here
 
     def read_dataset(self, limit: int) -> bytes:
         """Read a whole small dataset; ProtocolViolated where it is longer than `limit` bytes."""
@@ -169,7 +172,7 @@ class Association:
 
     def _receive(self, deadline: float, step: str) -> Message | None:
         """Wait for a message until a moment of time.monotonic(); None when the peer released."""
-        with self._ending_on_failure():
+        try:
             self.waiting = True
             if not self._incoming.is_inside_pdu:
                 kind = self._incoming.next_pdu(deadline, step)
@@ -177,14 +180,20 @@ class Association:
                     self._answer_release()
                     return None
             self.waiting = False
-            self._began, self._bytes = time.monotonic(), 0
-            context_id, encoded = self._command_set()
-            context = self.contexts.get(context_id)
-            if context is None:
-                raise ProtocolViolated("a message in no accepted context")
-            command = decode_command(encoded)
-            self._dataset_context = context_id if command.has_dataset else 0
-            return Message(context, command)
+            return self._message()
+        except UpperLayerError as error:
+            self._end_on(error)
+            raise
+
+    def _message(self) -> Message:
+        self._began, self._bytes = time.monotonic(), 0
+        context_id, encoded = self._command_set()
+        context = self.contexts.get(context_id)
+        if context is None:
+            raise ProtocolViolated("a message in no accepted context")
+        command = decode_command(encoded)
+        self._dataset_context = context_id if command.has_dataset else 0
+        return Message(context, command)
 
     def _command_set(self) -> tuple[int, bytes]:
         """Put a command set together: its context id and bytes."""
@@ -223,22 +232,17 @@ class Association:
             self.abort(AbortReason.NOT_SPECIFIED)
             raise ProtocolViolated(what, AbortReason.NOT_SPECIFIED)
 
-    @contextmanager
-    def _ending_on_failure(self) -> Iterator[None]:
+    def _end_on(self, error: UpperLayerError) -> None:
         """End the association as the failure asks: PS3.8 AA-3, AA-4, AA-8."""
-        try:
-            yield
-        except ProtocolViolated as error:
-            self.abort(error.reason)
-            raise
-        except PeerTimedOut:
-            self.abort(AbortReason.NOT_SPECIFIED)
-            raise
-        except UpperLayerError:
-            if self.interrupted:
-                self.abort()
-            self._end(0)
-            raise
+        match error:
+            case ProtocolViolated():
+                self.abort(error.reason)
+            case PeerTimedOut():
+                self.abort(AbortReason.NOT_SPECIFIED)
+            case _:
+                if self.interrupted:
+                    self.abort()
+                self._end(0)
 
     def _write(self, pieces: list[Buffer]) -> None:
         try:

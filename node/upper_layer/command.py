@@ -7,7 +7,7 @@ on the path of every instance; tests hold it to pynetdicom's message classes in 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from node.upper_layer.errors import ProtocolViolated
@@ -79,14 +79,15 @@ class Command:
 
     def answer(self, status: int, *, has_dataset: bool = False) -> Command:
         """Give the response to this request."""
-        return replace(
-            self,
+        return Command(
             field=self.field | _RESPONSE,
-            message_id=None,
             message_id_responded_to=self.message_id,
+            sop_class=self.sop_class,
+            sop_instance=self.sop_instance,
             has_dataset=has_dataset,
-            priority=None,
             status=status,
+            event_type=self.event_type,
+            action_type=self.action_type,
         )
 
 

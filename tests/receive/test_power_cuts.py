@@ -52,9 +52,10 @@ class Recorder:
         with self._lock:
             self.trace += steps
 
-    def create_exclusive(self, path: Path, mode: int = 0o600) -> int:
+    def create_exclusive(self, where: disk.Where, mode: int = 0o600) -> int:
         """Record a new name of a new file."""
-        fd: int = self._real["create_exclusive"](path, mode)
+        fd: int = self._real["create_exclusive"](where, mode)
+        path = Path(where)
         with self._lock:
             self._files += 1
             self._mine.file = self._by_fd[fd] = self._by_path[path] = self._files
@@ -71,14 +72,15 @@ class Recorder:
         self._real["fsync"](fd)
         self._tell(Step("fsync", self._by_fd[fd]))
 
-    def fsync_dir(self, path: Path) -> None:
+    def fsync_dir(self, path: disk.Where) -> None:
         """Record that a folder's names are safe."""
         self._real["fsync_dir"](path)
-        self._tell(Step("fsync_dir", folder=path))
+        self._tell(Step("fsync_dir", folder=Path(path)))
 
-    def rename_noreplace(self, source: Path, target: Path) -> None:
+    def rename_noreplace(self, before: disk.Where, after: disk.Where) -> None:
         """Record a name that goes and a name that comes."""
-        self._real["rename_noreplace"](source, target)
+        self._real["rename_noreplace"](before, after)
+        source, target = Path(before), Path(after)
         file = self._by_path.pop(source, None)
         if file is not None:
             self._tell(
@@ -152,7 +154,7 @@ def test_an_answer_before_the_sync_loses_something(
         copy = os.dup(partial.fd)
         recorder = disk.fsync.__self__  # type: ignore[attr-defined]  # the recorder's own method
         recorder._by_fd[copy] = recorder._by_fd[partial.fd]
-        waiting.steps = (copy, partial._path, partial._target)
+        waiting.steps = (copy, partial._at, partial._final)
         partial._durable = True
 
     def mutate() -> None:
@@ -167,7 +169,7 @@ def test_an_answer_before_the_sync_loses_something(
             disk.fsync(copy)
             os.close(copy)
             disk.rename_noreplace(path, target)
-            disk.fsync_dir(target.parent)
+            disk.fsync_dir(Path(target).parent)
 
         monkeypatch.setattr(Association, "send", answer_then_keep)
 
