@@ -30,6 +30,13 @@ class Limits:
     spare_time: bool = False
 
 
+def give_way(niceness: int) -> None:
+    """Let whoever is less nice go first; a process that is nicer already stays so."""
+    with suppress(OSError):  # systemd's filter may forbid it; there the unit says Nice=
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(own, niceness))
+
+
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when the thread of `parent` that started it ends."""
     if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
@@ -69,8 +76,8 @@ def keep_within(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     # SIGXCPU at the first, SIGKILL at the second; both end the job.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 5))
-    with suppress(OSError):  # systemd's filter may forbid it; there the unit says Nice=
-        if limits.spare_time:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        else:
-            os.nice(_NICENESS)
+    if not limits.spare_time:
+        give_way(_NICENESS)
+        return
+    with suppress(OSError):  # systemd's filter may forbid it
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -22,7 +22,7 @@ from node.database import DatabaseTooNew
 from node.inbox.layout import Inbox
 from node.outbox.manifest import ManifestInvalid
 from node.outbox.signing import SigningKeyError
-from node.pool import Ended, Pool, PoolBroken, take_temporary_folder
+from node.pool import Ended, Pool, PoolBroken, give_way, take_temporary_folder
 from node.process.adoption import BATCH, adopt
 from node.process.ahead import Ahead
 from node.process.audit import check_totals
@@ -55,6 +55,8 @@ IDLE_SECONDS = 2.0
 DRAIN_SECONDS = 20.0
 #: After the surroundings failed us (a full disk), so long nothing is started or released.
 TROUBLE_SECONDS = 5.0
+#: Between `receive`, where a sender waits for its answer, and the workers.
+NICENESS = 5
 PRELOAD = ("pydicom", "node.process.preload")
 log = structlog.get_logger()
 
@@ -78,6 +80,7 @@ class Run:
 
 def run(config: NodeConfig) -> int:
     """Run the role until SIGTERM or SIGINT: 0 stopped, 1 cannot work here, 2 key or profile."""
+    give_way(NICENESS)
     inbox = Inbox(config.inbox_dir)
     inbox.create()
     with ExitStack() as closing:

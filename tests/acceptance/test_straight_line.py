@@ -47,6 +47,19 @@ def test_studies_come_out_proven_and_one_that_must_wait_waits(tmp_path: Path) ->
         assert node.stop() == 0
 
 
+def test_a_sender_that_waits_for_its_answer_goes_first(tmp_path: Path) -> None:
+    """`receive` is as nice as who started it, `process` nicer."""
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    with research_pacs(tmp_path / "pacs") as pacs, running_node(tmp_path, pacs.port) as node:
+        nice = {role: _niceness(node.role_pid(role)) for role in ("receive", "process", "forward")}
+    assert nice["receive"] == nice["forward"] == ours
+    assert nice["process"] == max(ours, 5)
+
+
+def _niceness(pid: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
 def test_released_files_are_marked_and_fit_together(tmp_path: Path) -> None:
     """PS3.15 E.1.1: markers are set; one patient stays one patient, one study one study."""
     images = [make_instance(instance=n) for n in range(1, 5)]
