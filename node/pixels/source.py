@@ -110,8 +110,8 @@ class Image:
         """Number of Frames, 1 if it says none."""
         return int(self.dataset.get("NumberOfFrames") or 1)
 
-    def frames(self, indices: tuple[int, ...] = ()) -> Iterator[Frame]:
-        """Decode frame after frame, all of them or those with these indices (from 0).
+    def frames(self) -> Iterator[Frame]:
+        """Decode frame after frame.
 
         Colours of a lossy JPEG come as RGB, all others as they were stored.
 
@@ -129,7 +129,7 @@ class Image:
                 found = decoder.iter_array(
                     self._file,
                     # By index: pydicom 3.0 stumbles over read-only frames when it goes through all.
-                    indices=indices or range(self.frame_count),
+                    indices=range(self.frame_count),
                     raw=raw,
                     decoding_plugin=_DECODERS.get(self.syntax, ""),
                     **options,

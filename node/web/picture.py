@@ -9,42 +9,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from node.deid import Held, Quarantined, preview
-from node.pixels.png import png
 from node.profile.key import KEY_BYTES
 from node.profile.load import load_profile
 from node.profile.recipe import Recipe
 from node.web.asked import Compare, Compared, Draw, Drawn
+from node.web.png import png
 
 #: A picture is drawn at most so many pixels wide or high.
 LONGEST = 1024
 #: Without a window of its own an image is shown between these percentiles of its values.
 LOW, HIGH = 1, 99
 _PLANAR = 3
+_NARROWEST = 1e-6
 
 
 def draw(message: Draw) -> Drawn:
-    """Draw one frame of an image."""
+    """Draw one frame of an image; whatever pydicom raises where that cannot be."""
     header = pydicom.dcmread(message.path, stop_before_pixels=True, force=True)
     frames = int(header.get("NumberOfFrames") or 1)
     pixels = pixel_array(message.path, index=min(max(message.frame, 0), frames - 1))
-    if header.get("PhotometricInterpretation") == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, header)
     step = max(1, -(-max(pixels.shape[:2]) // LONGEST))
     pixels = pixels[::step, ::step]
+    photometric = header.get("PhotometricInterpretation")
+    if photometric == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, header)
+        return Drawn(png(_eight_bits(pixels, 8 * pixels.dtype.itemsize)), frames, None)
     if pixels.ndim == _PLANAR:
-        shown = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-        return Drawn(png(shown), frames, None)
-    values = pixels.astype(np.float32) * float(header.get("RescaleSlope") or 1)
-    values += float(header.get("RescaleIntercept") or 0)
+        return Drawn(png(_eight_bits(pixels, int(header.BitsStored))), frames, None)
+    values = apply_modality_lut(pixels, header).astype(np.float32)
     window = message.window or _own_window(header, values)
     grey = _through_window(values, *window)
-    if header.get("PhotometricInterpretation") == "MONOCHROME1":
-        grey = 255 - grey
-    return Drawn(png(grey), frames, window)
+    return Drawn(png(255 - grey if photometric == "MONOCHROME1" else grey), frames, window)
 
 
 def compare(message: Compare) -> Compared:
@@ -74,6 +73,13 @@ def _own_window(header: Any, values: npt.NDArray[np.float32]) -> tuple[float, fl
 def _through_window(
     values: npt.NDArray[np.float32], centre: float, width: float
 ) -> npt.NDArray[np.uint8]:
-    scaled = (values - (centre - width / 2)) / width * 255
+    """Apply the linear function of PS3.3 C.11.2.1.2.1."""
+    span = max(width - 1, _NARROWEST)
+    scaled = ((values - (centre - 0.5)) / span + 0.5) * 255
     grey: npt.NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
     return grey
+
+
+def _eight_bits(colours: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.uint8]:
+    """Give the upper eight of the bits that each value has."""
+    return (colours >> max(bits - 8, 0)).astype(np.uint8)
