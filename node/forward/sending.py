@@ -39,6 +39,7 @@ def make_context() -> ForkServerContext:
             "node.forward.senders",
             "node.forward.asking",
             "node.forward.child",
+            "node.forward.preloaded",
         ]
     )
     forkserver.ensure_running()
