@@ -83,7 +83,7 @@ def _is_instance(name: str) -> bool:
 
 def _known_studies(transaction: Transaction, names: Sequence[str]) -> dict[str, str]:
     """Give the study of each file that has its row already: a run ended before it was moved."""
-    return dict(transaction.conn.execute(_KNOWN, {"names": names}).tuples().all())
+    return dict(transaction.conn.execute(_KNOWN, {"names": names}).all())
 
 
 def _look_at(path: Path) -> Arrived:
