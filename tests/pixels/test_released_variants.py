@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 from node.forward.discovery import choose
 from node.outbox.manifest import Manifest, read_manifest
 from node.pixels.transcode import transcode
+from node.process.workplace import Workplace
 from node.process import worker
 from node.process.messages import Deidentify, FileReference, Held, Ready
 from node.profile import load_profile
@@ -136,16 +137,16 @@ def test_a_variant_that_is_lost_from_staging_is_made_anew(
     from node.process import closing  # noqa: PLC0415 -- to break it on purpose
 
     lost: list[Path] = []
-    honest = closing._is_staged
+    honest = closing._make_lost_files_anew
 
-    def lose_once(folder: Path, one: Any) -> bool:
+    def lose_once(place: Workplace, *rest: Any) -> bool:
         if not lost:
-            (path,) = folder.glob("*_*.dcm")
+            (path,) = place.outbox.staging.rglob("*_*.dcm")
             path.unlink()
             lost.append(path)
-        return honest(folder, one)
+        return honest(place, *rest)
 
-    monkeypatch.setattr(closing, "_is_staged", lose_once)
+    monkeypatch.setattr(closing, "_make_lost_files_anew", lose_once)
     door.settle()
     assert lost
     assert [entry.variant for entry in released(door).instances] == ["", RLE]
