@@ -16,9 +16,9 @@ from pydicom.encaps import encapsulate
 from node.forward.discovery import choose
 from node.outbox.manifest import Manifest, read_manifest
 from node.pixels.transcode import transcode
-from node.process.workplace import Workplace
 from node.process import worker
 from node.process.messages import Deidentify, FileReference, Held, Ready
+from node.process.workplace import Workplace
 from node.profile import load_profile
 from node.profile.pixel_rules import PixelAction
 from node.profile.recipe import Recipe
