@@ -156,10 +156,9 @@ def sr_concepts(table: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[str
 
 
 def uid_roles(table: Mapping[str, Any]) -> tuple[dict[str, Any], str, dict[str, str]]:
-    """Role of every UI attribute, and the well-known frames of reference."""
-    head = {"well_known_frames_of_reference": table["well_known_frames_of_reference"]}
+    """Role of every UI attribute."""
     rows = {short(row["tag"]): row["role"] for row in table["ui_attributes"]}
-    return head, "roles", dict(sorted(rows.items()))
+    return {}, "roles", dict(sorted(rows.items()))
 
 
 def storage_classes(iods: Mapping[str, str]) -> dict[str, str]:

@@ -96,12 +96,6 @@ def uid_roles() -> dict[int, str]:
 
 
 @cache
-def well_known_frames_of_reference() -> frozenset[str]:
-    """Frames of reference that the standard itself names; they are the same for everyone."""
-    return frozenset(read("uid_roles.json")["well_known_frames_of_reference"])
-
-
-@cache
 def keep_list() -> frozenset[int]:
     """Text and bulk attributes in no table that were reviewed and are kept."""
     return frozenset(_tag(tag) for tag in read("keep_list.json")["attributes"])

@@ -15,7 +15,9 @@ from node.deid import pseudonyms
 from tests.deid import kit
 from tests.factories import make_instance
 
-DOC = Path(__file__).parents[2] / "docs" / "pseudonyms.md"
+ROOT = Path(__file__).parents[2]
+DOC = ROOT / "docs" / "pseudonyms.md"
+TABLES = ROOT / "tools" / "standard"
 KEY = bytes(range(32))
 SUBKEYS = pseudonyms.derive_subkeys(KEY, "default")
 UIDS = st.from_regex(r"[12](\.(0|[1-9][0-9]{0,9})){1,5}", fullmatch=True)
@@ -61,6 +63,14 @@ def test_a_remapped_uid_is_a_valid_uuid_under_2_25(uid: str) -> None:
     number = int(new.removeprefix("2.25."))
     assert number >> 76 & 0xF == 8
     assert number >> 62 & 0x3 == 2
+
+
+def test_the_standards_own_frames_of_reference_stay() -> None:
+    """An atlas is the same for everyone; each that PS3.6 Annex A names is in the registry."""
+    roles = json.loads((TABLES / "uid_roles.json").read_text(encoding="utf-8"))
+    well_known = [uid.encode() for uid in roles["well_known_frames_of_reference"]]
+    assert len(well_known) == 28
+    assert [pseudonyms.remap_uid(SUBKEYS, uid) for uid in well_known] == well_known
 
 
 def test_only_what_dicom_registered_stays(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from node.profile.tables import (
     keep_list,
     read,
     uid_roles,
-    well_known_frames_of_reference,
 )
 from tests.profile.profiles import make_profile
 
@@ -140,12 +139,6 @@ def test_a_uid_attribute_without_a_role_is_remapped() -> None:
         known = attribute(tag)
         if known and known.vr == "UI" and tag not in uid_roles() and tag >> 16 > 0x0004:
             assert BASIC.public(tag, "UI").code == "U", known.keyword
-
-
-def test_the_well_known_frames_of_reference_are_the_standards() -> None:
-    """All 28 are registered under the DICOM root."""
-    assert len(well_known_frames_of_reference()) == 28
-    assert all(uid.startswith("1.2.840.10008.1.4.") for uid in well_known_frames_of_reference())
 
 
 def test_numbers_and_codes_of_known_attributes_stay() -> None:
