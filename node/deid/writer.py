@@ -46,7 +46,8 @@ def _write(fd: int, pieces: Iterable[Piece], source: Source) -> int:
         waiting.clear()
         _copy(fd, source, *piece)
         total += piece[1]
-    _write_all(fd, b"".join(waiting))
+    if content := b"".join(waiting):
+        _write_all(fd, content)
     return total
 
 

@@ -34,6 +34,8 @@ from node.profile.tables import attribute, read
 
 #: Paths of the routes' profiles, one a line: a fork server takes nothing else along.
 PROFILES = "DEID_NODE_PRELOAD_PROFILES"
+#: Objects that a worker has more than before when it looks for garbage; CPython has 700.
+_FOR_A_COLLECTION = 5_000
 COMMON = (
     CTImageStorage, MRImageStorage, ComputedRadiographyImageStorage, UltrasoundImageStorage,
     DigitalXRayImageStorageForPresentation, EnhancedSRStorage,
@@ -63,6 +65,7 @@ def warm_up() -> None:
     # Nothing of this is garbage, and looking for garbage would copy its pages into every job.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_FOR_A_COLLECTION)  # of an SR's many elements, none is garbage in a ring
 
 
 def treat_made_up(profile: Profile, folder: Path) -> None:

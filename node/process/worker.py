@@ -164,14 +164,11 @@ def _treat_one(file: FileReference, recipe: Recipe, wishes: Iterable[Wish]) -> O
         Variant(one.syntax, proof.bytes, proof.sha256)
         for one, proof in zip(made, proofs, strict=True)
     )
-    findings = (*verdict.findings, *_of_variants(made, proofs, verdict.findings))
-    return Ready(
-        file.instance,
-        verdict.source_digest or dataset_digest(file.source),
-        deidentified,
-        replace(verdict, findings=findings),
-        variants,
-    )
+    if made:
+        findings = (*verdict.findings, *_of_variants(made, proofs, verdict.findings))
+        verdict = replace(verdict, findings=findings)
+    digest = verdict.source_digest or dataset_digest(file.source)
+    return Ready(file.instance, digest, deidentified, verdict, variants)
 
 
 def _repeats(file: FileReference, twin: Path, recipe: Recipe) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from struct import Struct
 
+from node.validate.elements import Item
+
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 HEADER = 8  # bytes of an element's or item's header, the long form's length apart
@@ -20,6 +22,8 @@ class Coding:
     long: Struct  # a length of four bytes
     #: Headers met before of elements that are neither nested nor bulk: tag, VR and length.
     plain: dict[bytes, tuple[int, str, int]] = field(default_factory=dict)
+    #: What sequences were read as by their bytes, where these lie in the file, and their depth.
+    sequences: dict[tuple[bytes, int, int], tuple[Item, ...]] = field(default_factory=dict)
 
 
 def _coding(order: str, *, explicit: bool) -> Coding:

@@ -23,6 +23,8 @@ _ITEM_TAG = b"\xfe\xff\x00\xe0"
 _MAYBE_ITEMS = frozenset({"SQ", "UN"})
 _DELIMITER_GROUP = 0xFFFE
 _REMEMBERED = 1 << 14
+#: Bytes of sequences that are remembered, and how many are.
+_SHORT, _SEQUENCES = 1 << 10, 1 << 11
 _new = tuple.__new__  # a NamedTuple's own costs double, and there is one for each element
 
 
@@ -135,8 +137,11 @@ def _read_nested(
         fragments, pos = read_fragments(data, start, end, coding, oddities)
         return Element(tag, vr, b"", start, pos - start, None, fragments)
     if vr == "SQ" or (vr == "UN" and length == UNDEFINED):
-        inner = coding if vr == "SQ" else IMPLICIT
-        items, pos = _read_items(data, start, length, end, inner, depth, oddities)
+        if 0 < length <= _SHORT:
+            items, pos = _read_short(data, start, length, coding, depth, oddities)
+        else:
+            inner = coding if vr == "SQ" else IMPLICIT
+            items, pos = _read_items(data, start, length, end, inner, depth, oddities)
         value = b"" if depth else data[start:pos]
         return Element(tag, vr, value, start, pos - start, items)
     if length == UNDEFINED:
@@ -154,6 +159,27 @@ def _read_nested(
 
 def _looks_like_items(data: bytes, start: int, length: int) -> bool:
     return length >= HEADER and data[start : start + 4] == _ITEM_TAG
+
+
+def _read_short(
+    data: bytes, start: int, length: int, coding: Coding, depth: int, oddities: list[str]
+) -> tuple[tuple[Item, ...], int]:
+    """Read the items of a sequence, but for one that another file had, to a byte, in its place.
+
+    The instances of a series share their codes and references.
+    """
+    end = start + length
+    place = data[start:end], start, depth
+    items = coding.sequences.get(place)
+    if items is None:
+        noted: list[str] = []
+        items, _ = _read_items(data, start, length, end, coding, depth, noted)
+        oddities += noted
+        if not noted:
+            if len(coding.sequences) >= _SEQUENCES:
+                coding.sequences.clear()
+            coding.sequences[place] = items
+    return items, end
 
 
 def _read_items(

@@ -14,7 +14,7 @@ from node.inbox.dataset_digest import DatasetDigest
 from node.validate.file import Buffer, Bytes, File
 from node.validate.native import NativePixels
 
-_WINDOW = 1 << 17  # bytes: whole samples of any width, and two windows stay in the cache
+_WINDOW = 1 << 18  # bytes: whole samples of any width, and two windows stay in the cache
 
 
 def digests(

@@ -39,8 +39,9 @@ class File:
 
     def first(self, length: int) -> bytes:
         """Give the first bytes, or all there are, and keep them."""
-        if len(self._head) < min(length, self.size):
-            self._head = self._read(0, min(length, self.size))
+        held, wanted = len(self._head), min(length, self.size)
+        if held < wanted:
+            self._head += self._read(held, wanted - held)
         return self._head
 
     def read_into(self, window: Bytes, at: int) -> None:

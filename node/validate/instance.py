@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -84,12 +84,11 @@ def _prove(
     except Unreadable as why:
         return [*findings, _unreadable("output", why)], InstanceFacts(), None
     if any(finding.severity is Severity.EXCLUDE for finding in findings):
-        return findings, _facts(result, 0), None
+        return findings, _facts(result), None
     case = _open_case(original, recipe)
     findings += _check(original, result, recipe, case)
     findings += check_pixels(original, result, *paths)
-    facts = replace(_facts(result, case.patient.days), witness=case.patient.witness)
-    return findings, facts, native_pixels(original, result)
+    return findings, _facts(result, case.patient), native_pixels(original, result)
 
 
 def _unreadable(which: str, why: Unreadable) -> Finding:
@@ -178,7 +177,7 @@ def _check_header(
         learn(proven, steps, walk.places, {at for at, found in enumerate(searched) if found})
 
 
-def _facts(result: Parsed, days: int) -> InstanceFacts:
+def _facts(result: Parsed, patient: Patient | None = None) -> InstanceFacts:
     dataset = result.dataset
     terms = charset.terms(dataset.value(SPECIFIC_CHARACTER_SET))
 
@@ -192,7 +191,8 @@ def _facts(result: Parsed, days: int) -> InstanceFacts:
         study_instance_uid=text(STUDY_UID), series_instance_uid=text(SERIES_UID),
         patient_id=text(special.PATIENT_ID), patient_name=text(special.PATIENT_NAME),
         modality=text(MODALITY), transfer_syntax_uid=result.syntax,
-        references=frozenset(references), shift_days=days,
+        references=frozenset(references), shift_days=patient.days if patient else 0,
+        witness=patient.witness if patient else "",
     )  # fmt: skip
 
 

@@ -55,7 +55,8 @@ def native_pixels(source: Parsed, output: Parsed) -> NativePixels | None:
 
 
 def _bulk_tags(source: Parsed, output: Parsed) -> list[int]:
-    return sorted(BULK & (source.dataset.by_tag.keys() | output.dataset.by_tag.keys()))
+    here, there = source.dataset.by_tag, output.dataset.by_tag
+    return [tag for tag in sorted(BULK) if tag in here or tag in there]
 
 
 def is_transcoded(source: Parsed, output: Parsed) -> bool:

@@ -22,8 +22,10 @@ IMPLICIT_LE, EXPLICIT_LE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
 _SYNTAX_ROOT = "1.2.840.10008.1.2."
-#: Bytes of a file that are read to begin with, and how many times as many where it needs more.
-_FIRST, _MORE = 1 << 17, 8
+#: How many times as many bytes are read where a header goes on beyond those read first.
+_MORE = 8
+#: Bytes that are read first: as many as the longest header needed until now.
+_enough = [1 << 14]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def parse(file: Buffer) -> Parsed:
         With the place and the kind of the fault.
     """
     oddities: list[str] = []
-    preamble, meta, begin = _read_meta(first(file, _FIRST), oddities)
+    preamble, meta, begin = _read_meta(file, _enough[0], oddities)
     syntax = meta.value(0x00020010).rstrip(b"\0 ").decode("ascii", "replace")
     if not meta.by_tag:
         syntax = _guess_syntax(file[:6])
@@ -72,7 +74,7 @@ def parse(file: Buffer) -> Parsed:
 
 def _read_dataset(data: Buffer, begin: int, coding: Coding, oddities: list[str]) -> Item:
     """Read all of a data set, or no more than it takes where only pixel data lie beyond."""
-    length = _FIRST if isinstance(data, File) else len(data)
+    length = _enough[0] if isinstance(data, File) else len(data)
     while length < len(data):
         noted: list[str] = []
         with suppress(Unreadable):  # it may be that the header only goes on
@@ -80,6 +82,7 @@ def _read_dataset(data: Buffer, begin: int, coding: Coding, oddities: list[str])
             dataset, pos = read_elements(head, begin, length, coding, 0, noted, whole=data)
             if pos == len(data):
                 oddities += noted
+                _enough[0] = length
                 return dataset
         length *= _MORE
     dataset, pos = read_elements(first(data, len(data)), begin, len(data), coding, 0, oddities)
@@ -88,8 +91,12 @@ def _read_dataset(data: Buffer, begin: int, coding: Coding, oddities: list[str])
     return dataset
 
 
-def _read_meta(data: bytes, oddities: list[str]) -> tuple[bytes, Item, int]:
-    """Read preamble and File Meta (PS3.10 7.1); give where the data set begins."""
+def _read_meta(file: Buffer, length: int, oddities: list[str]) -> tuple[bytes, Item, int]:
+    """Read preamble and File Meta (PS3.10 7.1); give where the data set begins.
+
+    `length` is how much is looked at: more, where the File Meta does not end in it.
+    """
+    data = first(file, length)
     if data[128:132] != b"DICM":
         oddities.append("no preamble and prefix")
         return b"", Item(), 0
@@ -97,8 +104,10 @@ def _read_meta(data: bytes, oddities: list[str]) -> tuple[bytes, Item, int]:
     while data[end : end + 2] == b"\2\0":
         header = data[end : end + 12]
         long = VRS.get(header[4:6], ("", False))[1]
-        length = header[8:12] if long else header[6:8]
-        end += (12 if long else 8) + int.from_bytes(length, "little")
+        told = header[8:12] if long else header[6:8]
+        end += (12 if long else 8) + int.from_bytes(told, "little")
+    if end + 2 > len(data) < len(file):
+        return _read_meta(file, length * _MORE, oddities)
     if end > len(data):
         raise Unreadable("the File Meta goes past the end of the file")
     meta, _ = read_elements(data, pos, end, EXPLICIT, 0, oddities)

@@ -39,6 +39,10 @@ _COMMON = frozenset(
 #: Timezone Offset From UTC is SH, but a time.
 _TIMEZONE = 0x00080201
 MAX_TEXT = 4096  # bytes of an opaque value in which words are looked for
+_OPAQUE = frozenset({"UN", "OB"})
+_SPOKEN = TEXT | _OPAQUE | {"DA", "DT", "UI"}
+_KEPT = (Action.K,)
+_ODD_GROUP = 1 << 16
 
 
 class Rank(IntEnum):
@@ -123,44 +127,42 @@ def collect(dataset: Item, profile: Profile, assumed: str) -> Secrets:
 def _collect_item(
     item: Item, profile: Profile, declared: tuple[str, ...], secrets: Secrets
 ) -> None:
-    for element in item:
-        tag, vr, value, _start, _length, items, _fragments = element
+    public, others = profile.public, secrets.others
+    for tag, vr, value, _start, _length, items, _fragments in item:
         if items is not None:
             for inner in items:
                 own = inner.value(SPECIFIC_CHARACTER_SET)
                 _collect_item(inner, profile, charset.terms(own) if own else declared, secrets)
         elif value and vr in _SPOKEN:
-            actions = _actions(profile, item, tag, vr)
-            if actions != _KEPT:
-                _collect_value(tag, vr, value, declared, secrets)
+            if tag & _ODD_GROUP:
+                kept = bool(profile.site_private_rules) and _keeps(profile, item, tag, vr)
+            else:
+                kept = public(tag, vr).actions == _KEPT
+            if not kept:
+                if vr in _OPAQUE or (vr in TEXT and not rank_of(tag, vr)):
+                    others.append((value, declared))
+                else:
+                    _collect_value(tag, vr, value, declared, secrets)
             elif vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
                 secrets.kept |= words.value_words(value, declared)
 
 
-_SPOKEN = TEXT | {"DA", "DT", "UI", "UN", "OB"}
-_KEPT, _REMOVED = (Action.K,), (Action.X,)
-
-
-def _actions(profile: Profile, item: Item, tag: int, vr: str) -> tuple[Action, ...]:
-    if not tag >> 16 & 1:
-        return profile.public(tag, vr).actions
-    if not profile.site_private_rules:
-        return _REMOVED
-    return private_rule(profile, tag >> 16, creator_of(item, tag), tag & 0xFF, vr).actions
+def _keeps(profile: Profile, item: Item, tag: int, vr: str) -> bool:
+    rule = private_rule(profile, tag >> 16, creator_of(item, tag), tag & 0xFF, vr)
+    return rule.actions == _KEPT
 
 
 def _collect_value(
     tag: int, vr: str, value: bytes, declared: tuple[str, ...], secrets: Secrets
 ) -> None:
+    """Collect from a UID, a date or a text of rank."""
     if vr == "UI":
         if uid_roles().get(tag) != "definition":
             secrets.uids.update(_instance_uids(value))
     elif vr in ("DA", "DT"):
         secrets.dates |= words.value_dates(value, declared)
-    elif vr in TEXT and (rank := rank_of(tag, vr)):
-        _add_words(value, rank, declared, secrets)
     else:
-        secrets.others.append((value, declared))
+        _add_words(value, rank_of(tag, vr), declared, secrets)
 
 
 @lru_cache(1 << 12)

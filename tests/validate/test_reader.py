@@ -57,6 +57,13 @@ def pydicom_tags(dataset: Dataset) -> list[object]:
     ]  # fmt: skip
 
 
+def coded(meaning: str) -> Dataset:
+    """Make an item that says something by a code."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99X", meaning
+    return item
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_it_reads_what_pydicom_reads(tmp_path: Path, syntax: str) -> None:
     """Every native syntax, nested items included."""
@@ -104,7 +111,6 @@ def test_how_much_is_read_at_once_changes_nothing(
     first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Headers beyond it, large values, fragments, what follows the pixel data, faults."""
-    monkeypatch.setattr("node.validate.reader._FIRST", first)
     monkeypatch.setattr("node.validate.reader._MORE", 2)
     made = [
         write_instance(tmp_path / f"{n}.dcm", rich_image(one)) for n, one in enumerate(SYNTAXES)
@@ -118,11 +124,55 @@ def test_how_much_is_read_at_once_changes_nothing(
         try:
             expected = parse(path.read_bytes())
         except Unreadable as why:
+            monkeypatch.setattr("node.validate.reader._enough", [first])
             with pytest.raises(Unreadable, match=re.escape(str(why))):
                 read(path)
             continue
+        monkeypatch.setattr("node.validate.reader._enough", [first])
         found = read(path)
         assert replace(found, data=b"") == replace(expected, data=b""), path.name
+
+
+def test_a_file_meta_that_goes_on_beyond_what_is_read_at_once_is_read_whole(tmp_path: Path) -> None:
+    """Wherever that ends: within an element of it, or between two."""
+    dataset = rich_image()
+    dataset.file_meta.PrivateInformationCreatorUID = "1.2.3"
+    dataset.file_meta.PrivateInformation = bytes(70_000)
+    path = write_instance(tmp_path / "instance.dcm", dataset)
+    expected = parse(path.read_bytes())
+    last = list(expected.meta)[-1]
+    ends = last.start + last.length
+    assert ends == expected.begin
+    for length in (140, 144, 1 << 14, last.start, ends - 1, ends, ends + 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("node.validate.reader._enough", [length])
+            assert replace(read(path), data=b"") == replace(expected, data=b"")
+
+
+def test_a_sequence_that_an_earlier_file_had_too_is_read_alike(tmp_path: Path) -> None:
+    """And one that differs in a byte, or lies elsewhere, is read for itself."""
+    for number, meaning in enumerate(("Head", "Head", "Neck", "Chest", "Head")):
+        dataset = rich_image()
+        dataset.AccessionNumber = "1" * (2 * (number // 3))
+        dataset.AnatomicRegionSequence = [coded(meaning)]
+        path = write_instance(tmp_path / f"{number}.dcm", dataset)
+        (item,) = read(path).dataset.by_tag[0x00082218].items or ()
+        found = item.by_tag[0x00080104]
+        assert found.value.strip() == meaning.encode()
+        assert path.read_bytes()[found.start : found.start + found.length] == found.value
+
+
+def test_a_sequence_at_fault_is_at_fault_each_time(tmp_path: Path) -> None:
+    """What is remembered is only what was as PS3.5 wants it."""
+    dataset = rich_image()
+    dataset.AnatomicRegionSequence = [coded("Head")]
+    raw = write_instance(tmp_path / "sound.dcm", dataset).read_bytes()
+    code, meaning = raw.index(b"\x08\0\0\1SH"), raw.index(b"\x08\0\4\1LO")
+    path = tmp_path / "twice.dcm"
+    path.write_bytes(raw[:meaning] + raw[code : code + 6] + raw[meaning + 6 :])
+    noted = {read(path).oddities for _ in range(2)}
+    assert len(noted) == 1
+    assert noted != {()}
 
 
 def test_a_file_that_is_cut_short_while_it_is_read_is_an_error_and_no_signal(
