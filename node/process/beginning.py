@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import OperationalError
 
 from node import observe
 from node.inbox.index import AnyRow
@@ -17,7 +20,7 @@ from node.process.patients import Consent
 from node.process.planning import Plan
 from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.rejecting import reject
-from node.process.workplace import Transaction, Workplace
+from node.process.workplace import Transaction, Workplace, log
 
 #: So many studies are with the workers at once; more wait as COMPLETE, so that rows stay few.
 MOST_STUDIES = 256
@@ -60,31 +63,44 @@ _RECORD = _RECORD.on_conflict_do_update(
 )
 
 
-def begin_generations(place: Workplace, ahead: Ahead) -> int:
-    """Take up the complete studies, oldest first, and return how many moved on.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """How many studies moved on, and how many the surroundings did not let begin."""
 
-    One that a worker is ahead with waits for that: two must not write the same files.
-    """
+    done: int
+    failed: int
+
+
+def begin_generations(place: Workplace, ahead: Ahead) -> Begun:
+    """Take up the complete studies, oldest first; what goes wrong with one stops no other."""
     with place.index.connect() as conn:
         room = MOST_STUDIES - conn.execute(_BUSY).scalar_one()
         most = {"most": max(0, min(AT_ONCE, room))}
         ready = conn.execute(_READY, most).all()
-    if ready:
+    if not ready:
+        return Begun(0, 0)
+    try:
         with place.transaction() as transaction:
-            for row in ready:
-                _begin_safely(place, transaction, row, ahead)
-    return len(ready)
+            begun = sum(_begin_safely(place, transaction, row, ahead) for row in ready)
+    except OperationalError as error:  # none of it is written
+        log.error("storage_failed", **observe.exception_facts(error))
+        return Begun(0, len(ready))
+    return Begun(begun, len(ready) - begun)
 
 
-def _begin_safely(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> None:
-    """Begin one generation; what goes wrong with it stops no other study."""
+def _begin_safely(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> bool:
+    """Begin one generation; False where that is to be tried again."""
     try:
         with transaction.part():
             _begin(place, transaction, row, ahead)
+    except (OSError, OperationalError) as error:  # a full disk, say: the study is not to blame
+        log.error("storage_failed", study=row.id, **observe.exception_facts(error))
+        return False
     except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
         facts = observe.exception_facts(error)
         transaction.tell("role_failed", row.id, **facts)
         _hold(transaction, row.id, f"unforeseen {facts['exception']}")
+    return True
 
 
 def _begin(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> None:

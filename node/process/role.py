@@ -128,7 +128,7 @@ def _take_steps(this: Run) -> int:
     completed = 0
     if not this.backlog:  # what lies there unread may belong to studies that look complete
         completed = complete_studies(place)
-    begun = begin_generations(place, this.ahead)
+    begun = 0 if _in_trouble(this) else _begin(this)
     this.progress.tell(place)
     # Workers first: they are busy while we close what others have done.
     started, closed = (0, 0) if _in_trouble(this) else (_start_jobs(this), _close(this))
@@ -144,6 +144,13 @@ def _adopt(this: Run) -> int:
     this.adopted_at = now
     this.backlog = adopted.files == BATCH
     return adopted.files
+
+
+def _begin(this: Run) -> int:
+    begun = begin_generations(this.place, this.ahead)
+    if begun.failed:
+        _pause(this)
+    return begun.done
 
 
 def _close(this: Run) -> int:

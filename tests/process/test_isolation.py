@@ -18,10 +18,18 @@ from node.process.workplace import Transaction, Workplace
 from tests.process.conftest import Door, small_studies
 
 
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ZeroDivisionError(), "HELD"),
+        (OSError(5, ""), "COMPLETE"),
+        (OperationalError("", {}, Exception()), "COMPLETE"),
+    ],
+)
 def test_a_study_that_cannot_begin_stops_no_other(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    door: Door, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str
 ) -> None:
-    """They begin in one transaction; what is undone is that study's part of it."""
+    """What is undone is that study's part; a bug holds it, a failing disk is tried again."""
     small_studies(door, 5, images=2)
     door.tick()
     bad = door.studies()[2].study
@@ -30,15 +38,54 @@ def test_a_study_that_cannot_begin_stops_no_other(
     def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
         real(place, transaction, study_id, *rest)
         if study_id == bad:
-            raise ZeroDivisionError
+            raise error
 
     monkeypatch.setattr(beginning, "_record_generation", record)
     door.settle()
     states = {one.study: one.state for one in door.studies()}
-    assert states.pop(bad) == "HELD"
+    assert states.pop(bad) == state
     assert set(states.values()) == {"RELEASED"}
     row = next(one for one in door.studies() if one.study == bad)
-    assert (row.reason, row.generation) == ("unforeseen ZeroDivisionError", 0)
+    held = "unforeseen ZeroDivisionError" if state == "HELD" else ""
+    assert (row.reason, row.generation) == (held, 0)
+    monkeypatch.setattr(beginning, "_record_generation", real)
+    if state == "HELD":
+        door.decide("requeue", bad)
+    door.settle()
+    assert {one.state for one in door.studies()} == {"RELEASED"}
+
+
+def test_where_a_full_disk_undoes_all_that_begins_all_begin_later(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has forgotten the studies before, too; no study is held for it."""
+    small_studies(door, 3, images=1)
+    door.tick()
+    last = door.studies()[2].study
+    real = beginning._record_generation
+
+    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
+        real(place, transaction, study_id, *rest)
+        if study_id == last:
+            _fill_the_disk(transaction, study_id)
+
+    monkeypatch.setattr(beginning, "_record_generation", record)
+    door.settle()
+    assert {one.state for one in door.studies()} == {"COMPLETE"}
+    monkeypatch.setattr(beginning, "_record_generation", real)
+    door.settle()
+    assert {one.state for one in door.studies()} == {"RELEASED"}
+
+
+def _fill_the_disk(transaction: Transaction, study_id: str) -> None:
+    """Let SQLite meet a full disk: it undoes the transaction, and raises."""
+    ask = transaction.conn.exec_driver_sql
+    pages = ask("PRAGMA page_count").scalar_one()
+    ask(f"PRAGMA max_page_count = {pages + 20}")
+    try:
+        ask("UPDATE study SET reason = ? WHERE id = ?", ("x" * 3_000_000, study_id))
+    finally:
+        ask("PRAGMA max_page_count = 1000000")
 
 
 def test_outcomes_that_cannot_be_recorded_stop_no_other_study(
