@@ -26,6 +26,9 @@ from node.process.repairing import repair as rebuild
 from node.profile.key import KeyInvalid, KeyMissing
 from node.status.verify import verify_node
 
+#: Of what was repaired, so many lines are shown: a lost index has a line for each study.
+_MOST_TOLD = 20
+
 
 @click.command()
 @config_option
@@ -69,5 +72,7 @@ def _repair(config: NodeConfig) -> None:
         leave(str(error), MISCONFIGURED)
     trail = Inbox(config.inbox_dir).audit / "people.jsonl"
     audit.append(trail, who(), "repaired", now_text(), lines=len(done))
-    for line in done:
+    for line in done[:_MOST_TOLD]:
         click.echo(f"repaired: {line}", err=True)
+    if done[_MOST_TOLD:]:
+        click.echo(f"repaired: and {len(done) - _MOST_TOLD} more like these", err=True)

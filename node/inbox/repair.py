@@ -7,6 +7,7 @@ and a person has it made anew (`held requeue`), which gives the same pseudonyms 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,13 @@ def repair_inbox(
     inbox: Inbox, conn: Connection, digests: Digests, releases: Sequence[KnownRelease]
 ) -> list[str]:
     """Give every original its row, and make every count that of its rows; tell what was done."""
-    done = []
-    for path in list(files_without_row(inbox, conn)):
-        study_id = _rebuild(conn, digests, path)
-        done.append(f"{study_id}/{path.stem}: has a row again; its study is held")
+    rebuilt = Counter(
+        _rebuild(conn, digests, path) for path in list(files_without_row(inbox, conn))
+    )
+    done = [
+        f"{study_id}: {count} original{'s' * (count != 1)} with a row again; the study is held"
+        for study_id, count in rebuilt.items()
+    ]
     done += know_releases(conn, releases)
     done += _recount(conn)
     return done

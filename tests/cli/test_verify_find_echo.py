@@ -133,14 +133,29 @@ def test_repair_gives_a_file_its_row_again(sound: Node) -> None:
     create_key(sound.config.keys_dir / "pseudonym.key")
     for release in Outbox(sound.config.outbox_dir).releases.iterdir():
         shutil.rmtree(release)  # these were made with another key, which the repair would refuse
-    lost = Inbox(sound.config.inbox_dir).studies / "lost0000" / "stranger00-000001.dcm"
-    write_instance(lost, make_instance(patient=7))
+    lost = Inbox(sound.config.inbox_dir).studies / "lost0000"
+    for number in (1, 2):
+        write_instance(lost / f"stranger00-00000{number}.dcm", make_instance(7, instance=number))
     done = sound.cli("verify", "--repair")
-    assert "repaired: " in done.stderr
+    assert "repaired: lost0000: 2 originals with a row again; the study is held\n" in done.stderr
     rows = {row["study"]: row["state"] for row in sound.json("studies")}
     assert rows["lost0000"] == "HELD"
     (*_, last) = audit.read(Inbox(sound.config.inbox_dir).audit / "people.jsonl")
     assert last.what == "repaired"
+
+
+def test_what_was_repaired_is_told_in_few_lines(
+    sound: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index that is lost has a line for each study, and a screen has not; all is audited."""
+    monkeypatch.setattr("node.cli.verifying.rebuild", lambda _: [f"line {n}" for n in range(1000)])
+    told = sound.cli("verify", "--repair").stderr.splitlines()
+    repaired = [line for line in told if line.startswith("repaired: ")]
+    assert repaired[0] == "repaired: line 0"
+    assert repaired[-1] == "repaired: and 980 more like these"
+    assert len(repaired) == 21
+    (*_, last) = audit.read(Inbox(sound.config.inbox_dir).audit / "people.jsonl")
+    assert dict(last.facts)["lines"] == 1000
 
 
 def ask(node: Node, question: str) -> tuple[int, str]:
