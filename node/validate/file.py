@@ -51,20 +51,23 @@ class File:
         """
         held = self._head[at : at + len(window)]
         window[: len(held)] = np.frombuffer(held, np.uint8)
-        if len(held) < len(window):
-            rest = window[len(held) :]
-            if os.preadv(self._fd, [rest.data], at + len(held)) != len(rest):
-                raise _changed()
+        self._fill(window[len(held) :].data, at + len(held))
 
     def _read(self, at: int, length: int) -> bytes:
-        parts: list[bytes] = []  # the kernel gives 2 GB at once
-        while length:
-            part = os.pread(self._fd, length, at)
-            if not part:
+        part = os.pread(self._fd, length, at)
+        if len(part) == length:
+            return part
+        whole = bytearray(length)
+        whole[: len(part)] = part
+        self._fill(memoryview(whole)[len(part) :], at + len(part))
+        return bytes(whole)
+
+    def _fill(self, view: memoryview, at: int) -> None:
+        while view:
+            read = os.preadv(self._fd, [view], at)  # the kernel gives 2 GB at once
+            if not read:
                 raise _changed()
-            parts.append(part)
-            at, length = at + len(part), length - len(part)
-        return b"".join(parts)
+            view, at = view[read:], at + read
 
 
 @contextmanager

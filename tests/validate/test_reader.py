@@ -10,6 +10,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -302,3 +303,26 @@ def damaged_sources(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
         write_instance(folder / f"{number}.dcm", dataset).read_bytes()
         for number, dataset in enumerate(made)
     ]
+
+
+def test_a_file_that_comes_in_parts_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel gives no more than 2 GB at once, and may give less."""
+    content = bytes(range(256)) * 40
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    whole_read, whole_fill = os.pread, os.preadv
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: whole_read(fd, min(length, 999), at))
+    monkeypatch.setattr(os, "preadv", lambda fd, views, at: whole_fill(fd, [views[0][:999]], at))
+    with opened(path) as file:
+        file.first(100)
+        window = np.zeros(len(content) - 50, np.uint8)
+        file.read_into(window, 50)
+        assert window.tobytes() == content[50:]
+        assert file[:] == content
+        assert file[7:5000] == content[7:5000]
+        os.truncate(path, 5000)
+        for read in (lambda: file[100:], lambda: file.read_into(window, 50)):
+            with pytest.raises(OSError, match="changed while it was read"):
+                read()
