@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -26,7 +27,8 @@ from node.disk import AlreadyLocked, lock_file
 #: Started so that what a role waits for is under way before it; stopped from the wire inwards.
 START_ORDER = ("process", "forward", "web", "receive")
 STOP_ORDER = ("receive", "process", "forward", "web")
-TICK_SECONDS = 0.1
+#: Looked at so often, and at once when a child ends or somebody asks to stop.
+TICK_SECONDS = 0.5
 FIRST_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 60.0
 #: A role that lived this long before it died starts again at the first back-off.
@@ -61,11 +63,21 @@ class Signals:
     """How often somebody asked this process to stop: once to drain, twice to stop now."""
 
     stops: int = field(default=0)
+    _wakened: int = -1
 
     def listen(self) -> None:
-        """Count SIGTERM and SIGINT from now on."""
+        """Count SIGTERM and SIGINT from now on, and let each signal end a wait."""
+        self._wakened, waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # heard at all: it ends a wait
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until the next signal: a child's end, or an order to stop."""
+        select.select([self._wakened], [], [], seconds)
+        with suppress(BlockingIOError):
+            os.read(self._wakened, 512)
 
     def _stop(self, _number: int, _frame: object) -> None:
         self.stops += 1
@@ -107,7 +119,7 @@ def _loop(roles: dict[str, Role], config_path: Path | None, signals: Signals) ->
         if not ready:
             observe.notify_systemd("READY=1")
             ready = True
-        time.sleep(TICK_SECONDS)
+        signals.wait(TICK_SECONDS)
     return 0
 
 
@@ -154,7 +166,7 @@ def _stop_in_order(roles: dict[str, Role], signals: Signals) -> None:
         process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         while process.poll() is None and time.monotonic() < deadline and signals.stops < 2:  # noqa: PLR2004 -- the second asks for haste
-            time.sleep(TICK_SECONDS)
+            signals.wait(TICK_SECONDS)
         if process.poll() is None:
             log.error("role_failed", child=name, reason="did not stop in time; killed")
             process.kill()
