@@ -7,6 +7,7 @@ last attempt: the peer asks again (PS3.4 J.3.2.1.2), and nothing of ours depends
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 from dataclasses import dataclass
 
@@ -43,6 +44,11 @@ class Report:
     peer: Peer
     our_ae_title: str
 
+    @property
+    def is_for_tls(self) -> bool:
+        """Tell whether the peer is one that we take over TLS only: so it hears of us, too."""
+        return self.peer.tls_required or bool(self.peer.certificate_sha256)
+
 
 def event_report(outcome: Outcome, message_id: int) -> Command:
     """Give the command of an N-EVENT-REPORT (PS3.4 J.3.3)."""
@@ -59,9 +65,12 @@ def event_report(outcome: Outcome, message_id: int) -> Command:
 class Reports:
     """Results that wait for their association."""
 
-    def __init__(self, stop: threading.Event, deadlines: Deadlines) -> None:
+    def __init__(
+        self, stop: threading.Event, deadlines: Deadlines, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._stop = stop
         self._deadlines = deadlines
+        self._tls = tls
         self._queue: queue.Queue[Report] = queue.Queue(_LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
 
@@ -91,7 +100,7 @@ class Reports:
             if self._stop.wait(wait):
                 return
             try:
-                send_report(report, self._deadlines)
+                send_report(report, self._deadlines, self._tls if report.is_for_tls else None)
             except UpperLayerError as error:
                 reason = type(error).__name__
             else:
@@ -104,14 +113,14 @@ class Reports:
         )
 
 
-def send_report(report: Report, deadlines: Deadlines) -> int:
+def send_report(report: Report, deadlines: Deadlines, tls: ssl.SSLContext | None) -> int:
     """Deliver one result on a new association, our role SCP (PS3.7 D.3.3.4, PS3.4 J.3.3.1)."""
     peer = report.peer
     proposal = Proposal(
         _CONTEXT, STORAGE_COMMITMENT_PUSH, PLAIN_SYNTAXES, scu_role=False, scp_role=True
     )
     with open_association(
-        peer.host, peer.port, report.our_ae_title, peer.ae_title, [proposal], deadlines
+        peer.host, peer.port, report.our_ae_title, peer.ae_title, [proposal], deadlines, tls
     ) as association:
         context = association.accepted_context(STORAGE_COMMITMENT_PUSH)
         dataset = report.outcome.encode(context.transfer_syntax)

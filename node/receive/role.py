@@ -22,12 +22,13 @@ from node.receive.spool import clean_dead_folders
 from node.receive.storage import Storage
 from node.upper_layer import Deadlines, Listener, open_listener
 from node.upper_layer.codec import prepare
-from node.upper_layer.tls import server_context
+from node.upper_layer.tls import client_context, server_context
 
 log = structlog.get_logger()
 
 _TICK_SECONDS = 1.0
 _DRAIN_SECONDS = 25.0
+_TLS_UNUSABLE = "[receive.tls]: certificate, private key or client_ca cannot be used"
 
 
 def run(config: NodeConfig) -> int:
@@ -45,14 +46,17 @@ def run(config: NodeConfig) -> int:
     storage = Storage(inbox, config.receive.min_free_bytes)
     policy = policy_of(config)
     deadlines = deadlines_of(config.receive)
-    reports = Reports(stop, deadlines)
+    try:
+        reports = Reports(stop, deadlines, tls_of_reports(config.receive))
+    except OSError:
+        return _fail(_TLS_UNUSABLE, 2)
     if any(peer.commitment for peer in config.receive.peers):
         reports.start()
     receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)
     try:
         listeners = listen(config.receive, receiver, deadlines)
     except ssl.SSLError:
-        return _fail("[receive.tls]: certificate, private key or client_ca cannot be used", 2)
+        return _fail(_TLS_UNUSABLE, 2)
     except OSError as error:
         return _fail(f"[receive]: cannot listen: {error.strerror}", 1)
     _warn(config.receive)
@@ -94,6 +98,12 @@ def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[L
         log.info("listener_opened", port=listener.port, tls=context is not None)
         listeners.append(listener)
     return listeners
+
+
+def tls_of_reports(receive: Receive) -> ssl.SSLContext | None:
+    """Give what a TLS peer is reported to with: our certificate and authority, as we listen."""
+    tls = receive.tls
+    return client_context(tls.client_ca, tls.certificate, tls.private_key) if tls else None
 
 
 def deadlines_of(receive: Receive) -> Deadlines:

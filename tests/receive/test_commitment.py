@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,7 +170,7 @@ class Reported:
 
 
 @contextmanager
-def a_peers_listener(port: int) -> Iterator[Reported]:
+def a_peers_listener(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Reported]:
     """Listen for reports as the peer that asked (PS3.4 J.3.3)."""
     heard = Reported(port)
 
@@ -184,7 +185,7 @@ def a_peers_listener(port: int) -> Iterator[Reported]:
             association.send(1, message.command.answer(Status.SUCCESS))
 
     supported = Supported(STORAGE_COMMITMENT_PUSH, PLAIN_SYNTAXES, scu_role=False, scp_role=True)
-    listener = open_listener("CT1", "127.0.0.1", port, [supported], serve)
+    listener = open_listener("CT1", "127.0.0.1", port, [supported], serve, tls)
     listener.start()
     try:
         yield heard

@@ -21,6 +21,7 @@ from node.upper_layer import (
     UpperLayerError,
     client_context,
     open_association,
+    server_context,
 )
 from tests.ports import free_port
 from tests.receive.receiving import (
@@ -33,6 +34,7 @@ from tests.receive.receiving import (
     sending,
     wait_until,
 )
+from tests.receive.test_commitment import COMMIT, PROPOSALS, TRANSACTION, a_peers_listener
 from tests.upper_layer.test_tls import Certificates
 
 
@@ -131,6 +133,26 @@ def test_without_a_certificate_of_the_authority_no_association_begins(
         assert not isinstance(told.value, AssociationRejected)
         assert wait_until(lambda: both.node.receiver.places.taken == 0)
         assert not both.node.arrived
+
+
+def test_a_peer_that_must_use_tls_hears_of_its_commitment_over_tls(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """A report names original UIDs: they do not go in the clear where images may not come so."""
+    context, _ = _context(certificates, "ct1")
+    theirs = server_context(*certificates.issue("listener", "127.0.0.1"), certificates.ca)
+    facts = {"tls_required": True, "host": "127.0.0.1", "port": free_port()}
+    peers = ({"ae_title": "CT1", "commitment": True, **facts},)
+    with (
+        secured(tmp_path, certificates, peers=peers) as both,
+        a_peers_listener(facts["port"], theirs) as heard,
+    ):
+        with open_association(
+            "127.0.0.1", both.port, "CT1", "DEIDNODE", PROPOSALS, tls=context
+        ) as association:
+            assert association.request_commitment(COMMIT, 1, TRANSACTION, [(CT, "1.2.3")]) == 0
+        assert wait_until(lambda: bool(heard.results))
+        assert [uid for uid, _ in heard.results[0].failed] == ["1.2.3"]
 
 
 def test_an_instance_that_breaks_off_over_tls_leaves_nothing(
