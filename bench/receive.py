@@ -26,6 +26,7 @@ from bench import receivers
 from bench.deid_data import write_set
 from bench.receive_many import idle_share, latencies, peak_of_two_gigabytes
 from bench.receivers import LOCAL, TUNED, Receiver
+from bench.settling import settle
 
 FILES = 500
 MEMORY = Path("/dev/shm")  # noqa: S108 -- made-up files for the sender, read only
@@ -58,12 +59,12 @@ def compare(
             for name, run in contenders.items():
                 folder = Path(root, f"{number}-{name}")
                 folder.mkdir()
-                os.sync()
                 with run(folder, tuned) as receiver:
                     before = receiver.cpu_seconds()
                     rates[name].append(files / sent(receiver.port, parts, tuned))
                     cpu = (receiver.cpu_seconds() - before) / files
                     used[name].append((1000 * cpu, receiver.peak_megabytes()))
+                settle(folder)
     print(f"\n{title}, {files} files; files/s: median [range], the receiver's CPU and peak memory")
     for name, values in rates.items():
         cpus, peaks = zip(*used[name], strict=True)

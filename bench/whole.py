@@ -29,6 +29,7 @@ from mirakuru import TCPExecutor
 from bench.deid_data import write_set, write_studies
 from bench.nodes import SYSTEMS
 from bench.receivers import LOCAL, TUNED
+from bench.settling import settle
 from bench.usage import cpu_seconds, peak_memory
 
 PATIENCE = 600.0
@@ -70,21 +71,20 @@ def send(port: int, paths: list[Path]) -> float:
     return time.time()
 
 
-def run(name: str, paths: list[Path], look_at_memory: bool = False) -> Run:
-    """Start a system on an empty disk, send a set through it and wait for the last file."""
-    with tempfile.TemporaryDirectory(prefix="bench-whole-") as temporary:
-        folder = Path(temporary)
-        out = folder / "sink"
-        (folder / "system").mkdir()
-        with sink(out) as sink_port, SYSTEMS[name](folder / "system", sink_port) as system:
-            os.sync()  # what was just written is not written back while we measure
-            before = cpu_seconds(system.pid)
-            with peak_memory(system.pid) if look_at_memory else nullcontext() as peak:
-                began = time.time()
-                sent = send(system.port, paths)
-                ended = _arrived(out, len(paths))
-            cpu = cpu_seconds(system.pid) - before
-            wait = max(0.0, max(system.completed()) - sent)
+def run(name: str, paths: list[Path], folder: Path, look_at_memory: bool = False) -> Run:
+    """Start a system on an empty folder, send a set through it and wait for the last file."""
+    out = folder / "sink"
+    (folder / "system").mkdir(parents=True)
+    with sink(out) as sink_port, SYSTEMS[name](folder / "system", sink_port) as system:
+        os.sync()  # what was just written is not written back while we measure
+        before = cpu_seconds(system.pid)
+        with peak_memory(system.pid) if look_at_memory else nullcontext() as peak:
+            began = time.time()
+            sent = send(system.port, paths)
+            ended = _arrived(out, len(paths))
+        cpu = cpu_seconds(system.pid) - before
+        wait = max(0.0, max(system.completed()) - sent)
+    settle(folder)
     return Run(ended - began, wait, cpu, peak.megabytes if peak else 0.0)
 
 
@@ -105,9 +105,13 @@ def _arrived(out: Path, count: int) -> float:
 def compare(title: str, paths: list[Path], rounds: int) -> dict[str, list[Run]]:
     """Let the systems take turns on one set; print and give their runs."""
     runs: dict[str, list[Run]] = {name: [] for name in SYSTEMS}
-    for _ in range(rounds):
-        for name, each in runs.items():
-            each.append(run(name, paths))
+    memory: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-whole-") as root:
+        for number in range(rounds):
+            for name, each in runs.items():
+                each.append(run(name, paths, Path(root, f"{number}-{name}")))
+        for name in runs:
+            memory[name] = run(name, paths, Path(root, name), look_at_memory=True).peak
     size = sum(path.stat().st_size for path in paths) / 1e6
     print(f"\n{title}: {len(paths)} files, {size:.0f} MB; median of {rounds} [min-max]")
     print(f"{'':12}{'net s':>20}{'files/s':>9}{'total s':>9}{'wait s':>8}{'CPU s':>8}"
@@ -115,12 +119,11 @@ def compare(title: str, paths: list[Path], rounds: int) -> dict[str, list[Run]]:
     for name, each in runs.items():
         nets = sorted(one.net for one in each)
         net, cpu = median(nets), median(one.cpu for one in each)
-        memory = run(name, paths, look_at_memory=True).peak
         print(
             f"{name:12}{net:8.2f} [{nets[0]:.2f}-{nets[-1]:.2f}]".ljust(32)
             + f"{len(paths) / net:9.1f}{median(one.total for one in each):9.2f}"
             f"{median(one.wait for one in each):8.2f}{cpu:8.2f}"
-            f"{1000 * cpu / len(paths):13.2f}{memory:9.0f}",
+            f"{1000 * cpu / len(paths):13.2f}{memory[name]:9.0f}",
             flush=True,
         )
     return runs
