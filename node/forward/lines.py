@@ -23,8 +23,8 @@ from node.forward.manifests import Manifests
 from node.forward.order import Order
 from node.forward.sending import Sending
 from node.forward.turn import Turn
-from node.outbox import deliveries
 from node.outbox.deliveries import Delivery
+from node.outbox.destinations import destination_row
 from node.outbox.layout import Outbox
 
 PROGRESS_SECONDS = 1.0
@@ -144,7 +144,7 @@ class Lines:
 
     def _due(self, connection: sa.Connection, line: Line, now: float) -> list[Delivery]:
         name, longest = line.destination.name, horizon(self.timing.retry_max_seconds)
-        row = deliveries.destination_row(connection, name)
+        row = destination_row(connection, name)
         gate = row.next_attempt_at
         closed = gate is not None and now < gate <= now + longest
         if row.paused or closed:

@@ -17,8 +17,9 @@ from node.forward.backoff import horizon, next_delay
 from node.forward.batch import Reaction
 from node.forward.commitment import Declined, Heard, Result
 from node.forward.sending import Sending
-from node.outbox import deliveries, ledger
+from node.outbox import ledger
 from node.outbox.deliveries import Delivery
+from node.outbox.destinations import destination_row
 from node.outbox.layout import Outbox
 
 
@@ -106,14 +107,14 @@ class Questions:
     def _is_closed(self, name: str, now: float) -> bool:
         """Tell whether a destination is paused or in its back-off."""
         with self.engine.connect() as connection:
-            row = deliveries.destination_row(connection, name)
+            row = destination_row(connection, name)
         gate, longest = row.next_attempt_at, horizon(self.timing.retry_max_seconds)
         return row.paused or (gate is not None and now < gate <= now + longest)
 
     def _back_off(self, name: str, text: str, now: float) -> None:
         """Leave a destination alone that could not be asked; its deliveries are asked for again."""
         with self.engine.begin() as connection:
-            failures = deliveries.destination_row(connection, name).failures + 1
+            failures = destination_row(connection, name).failures + 1
             delay = next_delay(
                 failures, self.timing.retry_first_seconds, self.timing.retry_max_seconds
             )

@@ -16,6 +16,7 @@ from node.forward.batch import Ending, Reaction
 from node.forward.turn import Turn, refuse, suspect, take_back
 from node.outbox import deliveries, instances, ledger
 from node.outbox.deliveries import Delivery
+from node.outbox.destinations import destination_row
 from node.outbox.receipts import Receipt, write_receipts
 from node.outbox.states import DeliveryState, InstanceState
 
@@ -112,7 +113,7 @@ def _settle_destination(
     said = {"last_answer": ending.text, "last_answer_at": now}
     match ending.reaction:
         case Reaction.RETRY | Reaction.THREE_TRIES:
-            known = deliveries.destination_row(connection, name)
+            known = destination_row(connection, name)
             failures = 1 if turn.stored else known.failures + 1
             delay = next_delay(failures, timing.retry_first_seconds, timing.retry_max_seconds)
             ledger.set_destination(

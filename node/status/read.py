@@ -19,7 +19,8 @@ from node.inbox.index import open_index
 from node.inbox.layout import Inbox
 from node.inbox.states import StudyState
 from node.inbox.tables import instance
-from node.outbox.deliveries import destinations_overview, refused_releases
+from node.outbox.deliveries import refused_releases
+from node.outbox.destinations import destinations_overview
 from node.outbox.layout import Outbox
 from node.outbox.ledger import open_ledger
 from node.status import measures

@@ -19,6 +19,7 @@ from node.forward.forwarder import Forwarder
 from node.outbox import deliveries, instances
 from node.outbox.decisions import DecisionKind, DeliveryDecision, waiting, write_decision
 from node.outbox.deliveries import Delivery
+from node.outbox.destinations import destinations_overview
 from node.outbox.instances import DeliveryInstance
 from node.outbox.layout import Outbox
 from node.outbox.ledger import open_ledger
@@ -85,7 +86,7 @@ class World:
         engine = open_ledger(self.outbox.database, readonly=True)
         try:
             with engine.connect() as connection:
-                return deliveries.destinations_overview(connection, names)
+                return destinations_overview(connection, names)
         finally:
             engine.dispose()
 

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from node import database
 from node.database import DatabaseNotReady, DatabaseTooNew
 from node.outbox import deliveries, instances, ledger, tables
+from node.outbox.destinations import destination_row
 from node.outbox.instances import InstanceOutcome
 from node.outbox.manifest import Manifest, ReleasedInstance
 from node.outbox.states import TRANSITIONS, DeliveryState, IllegalTransition, InstanceState
@@ -216,4 +217,4 @@ def test_opening_migrates_once(tmp_path: Path) -> None:
     with database.open_for_writing(path, ledger.MIGRATIONS).begin() as connection:
         ledger.set_destination(connection, "research", failures=3)
     with database.open_for_writing(path, ledger.MIGRATIONS).connect() as connection:
-        assert deliveries.destination_row(connection, "research").failures == 3
+        assert destination_row(connection, "research").failures == 3
