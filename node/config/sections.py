@@ -105,7 +105,7 @@ class Process(Section):
     """`[process]`."""
 
     workers: Annotated[int, Field(ge=0, le=64)] = 0
-    chunk_instances: Annotated[int, Field(ge=1, le=1024)] = 64
+    chunk_instances: Annotated[int, Field(ge=1, le=1024)] = 128
     job_timeout_seconds: Annotated[float, Field(gt=0)] = 600
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
 

@@ -12,6 +12,10 @@ from typing import Any
 
 from node.profile.tables import read
 
+Tags = tuple[int, ...]
+#: Of a module: Type by sequence path.
+Types = dict[str, str]
+
 #: For a SOP class that PS3.3 no longer describes: what every composite image has.
 _RETIRED = (
     ("patient", "M"), ("general-study", "M"), ("general-series", "M"), ("general-equipment", "M"),
@@ -41,23 +45,28 @@ def type_of(
 
 
 @lru_cache(maxsize=1 << 15)
-def _types(
-    sop_class_uid: str, path: tuple[int, ...]
-) -> tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]:
+def _types(sop_class_uid: str, path: tuple[int, ...]) -> tuple[str, tuple[tuple[str, Tags], ...]]:
     """Give the Type by mandatory modules, and each optional module's Type with its witnesses."""
+    mandatory, optional = _modules(sop_class_uid)
+    key = ".".join(f"{tag:08X}" for tag in path)
+    least = min((types.get(key, "3") for types in mandatory), default="3")
+    kinds = [(types.get(key, "3"), witnesses) for types, witnesses in optional]
+    return least, tuple((kind, witnesses) for kind, witnesses in kinds if kind < least)
+
+
+@lru_cache(maxsize=1 << 8)
+def _modules(sop_class_uid: str) -> tuple[list[Types], list[tuple[Types, Tags]]]:
+    """Give the Types of an IOD's mandatory modules, and of each optional one with its witnesses."""
     table = _table()
     modules = table["modules"]
     usages = table["iods"].get(table["sop_to_iod"].get(sop_class_uid, ""), _RETIRED)
-    key = ".".join(f"{tag:08X}" for tag in path)
-    kinds = [(name, usage, modules[name]["types"].get(key, "3")) for name, usage in usages]
-    least = min((kind for _, usage, kind in kinds if usage == "M"), default="3")
-    mandatory = {tag for name, usage in usages if usage == "M" for tag in modules[name]["tags"]}
-    optional = tuple(
-        (kind, tuple(int(tag, 16) for tag in modules[name]["tags"] if tag not in mandatory))
-        for name, usage, kind in kinds
-        if usage != "M" and kind < least
-    )
-    return least, optional
+    mandatory = [modules[name] for name, usage in usages if usage == "M"]
+    optional = [modules[name] for name, usage in usages if usage != "M"]
+    common = {tag for module in mandatory for tag in module["tags"]}
+    return [module["types"] for module in mandatory], [
+        (module["types"], tuple(int(tag, 16) for tag in module["tags"] if tag not in common))
+        for module in optional
+    ]
 
 
 @cache
