@@ -111,13 +111,11 @@ def identifiers(values: tuple[tuple[int, bytes], ...], encoding: str) -> Identif
 
 def _shortest(tokens: set[_Text]) -> tuple[_Text, ...]:
     """Leave out a token that holds another: where it occurs, the other does."""
-    return tuple(
-        sorted(
-            token
-            for token in tokens
-            if not any(other in token and other != token for other in tokens)
-        )
-    )
+    kept: list[_Text] = []
+    for token in sorted(tokens, key=len):
+        if not any(map(token.__contains__, kept)):
+            kept.append(token)
+    return tuple(sorted(kept))
 
 
 def _is_token(piece: str) -> bool:

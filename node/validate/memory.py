@@ -99,15 +99,20 @@ def learn(
         Which of the places the search found something in.
     """
     for step, following in pairwise(steps):
+        if len(proven) >= _MOST_ATTRIBUTES:
+            return
+        before, after = step.key
+        if step.findings != following.findings or _is_long(before) or _is_long(after):
+            continue
         within = range(step.places, following.places)
-        if (
-            len(proven) < _MOST_ATTRIBUTES
-            and not any(half and len(half[2]) > _LONGEST for half in step.key)
-            and step.findings == following.findings
-            and not any(at in loud or not is_settled(places[at]) for at in within)
-            and not _says_uid(step.key[0])
+        if all(at not in loud and is_settled(places[at]) for at in within) and not _says_uid(
+            before
         ):
             proven.add(step.key)
+
+
+def _is_long(half: Half) -> bool:
+    return half is not None and len(half[2]) > _LONGEST
 
 
 def _says_uid(before: Half) -> bool:
