@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,14 +22,24 @@ from tests.receive.test_disk_faults import Fault
 
 
 @pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """Give the socket that the unit's states are told to."""
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.Queue[str]]:
+    """Give what is told to the unit's socket; it is read at once, or who tells would wait."""
     address = str(tmp_path / "notify")
+    told: queue.Queue[str] = queue.Queue()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(address)
-        sock.settimeout(120)
+
+        def read() -> None:
+            while (state := sock.recv(1000).decode()) != "the end":
+                told.put(state)
+
+        thread = threading.Thread(target=read)
+        thread.start()
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        yield sock
+        yield told
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ending:
+            ending.sendto(b"the end", address)
+        thread.join()
 
 
 @contextmanager
@@ -51,16 +62,16 @@ def watching(
             thread.join()
 
 
-def _status(systemd: socket.socket) -> str:
+def _status(systemd: queue.Queue[str]) -> str:
     """Give the next state that says something of the disk."""
     while True:
-        told = systemd.recv(1000).decode()
+        told = systemd.get(timeout=120)
         if told.startswith("STATUS="):
             return told.removeprefix("STATUS=")
 
 
 def test_a_disk_without_room_is_told_and_its_recovery_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: socket.socket
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: queue.Queue[str]
 ) -> None:
     """By an event and to systemd, once each."""
     roomy = True
@@ -74,7 +85,7 @@ def test_a_disk_without_room_is_told_and_its_recovery_too(
 
 
 def test_a_disk_that_fails_is_told_and_taken_again_when_a_probe_succeeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: socket.socket
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: queue.Queue[str]
 ) -> None:
     """However short the failure was; as long as the probe fails, nothing is taken."""
     fault = Fault(disk.fsync, 5, 1, times=3)
