@@ -22,7 +22,7 @@ import pytest
 from node.inbox.header import read_header
 from node.upper_layer import Status, UpperLayerError
 from tests.receive.receiving import IMAGE, ct, encoded, sending, wait_until
-from tests.receive.test_role import Role, a_role
+from tests.receive.running import Role, a_role
 
 pytestmark = [pytest.mark.crash, pytest.mark.long, pytest.mark.timeout(0)]
 

@@ -15,7 +15,7 @@ from tests.crash.small_disk import fill, grow, small_disk
 from tests.factories import make_instance
 from tests.peers import send as send_by_pynetdicom
 from tests.receive.receiving import IMAGE, ct, encoded, sending, wait_until
-from tests.receive.test_role import Role, a_role
+from tests.receive.running import Role, a_role
 
 pytestmark = [
     pytest.mark.crash,

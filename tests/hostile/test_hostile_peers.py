@@ -21,9 +21,9 @@ from node.upper_layer.names import IMPLICIT_LITTLE, VERIFICATION
 from tests.hostile.fuzzer import Fuzzer
 from tests.ports import free_port
 from tests.receive.receiving import ct, encoded, send, sending, wait_until
-from tests.receive.test_role import Role, a_role
+from tests.receive.running import Role, a_role
 from tests.upper_layer import pdus
-from tests.upper_layer.test_tls import Certificates
+from tests.upper_layer.certificates import Certificates
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(400)]
 

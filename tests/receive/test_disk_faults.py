@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from node import disk
 from node.receive.storage import Storage
 from node.upper_layer import AssociationRejected, Rejection, Status
+from tests.receive.faults import Fault
 from tests.receive.receiving import Receiving, ct, receiving, send, sending, wait_until
 
 pytestmark = pytest.mark.crash
 
 STEPS = ["create_exclusive", "write", "write_back", "fsync", "rename_noreplace", "fsync_dir"]
-
-
-class Fault:
-    """The n-th call of a step fails, or so many from it; the others are the real ones."""
-
-    def __init__(self, real: Callable[..., Any], code: int, at: int, times: int = 1) -> None:
-        self.calls = 0
-        self._real, self._code, self._fails = real, code, range(at, at + times)
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """Do the step, or fail."""
-        self.calls += 1
-        if self.calls in self._fails:
-            raise OSError(self._code, os.strerror(self._code))
-        return self._real(*arguments, **named)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])

@@ -9,7 +9,7 @@ import pytest
 
 from node.upper_layer import Status
 from tests.receive.receiving import IMAGE, ct, encoded, send, sending
-from tests.receive.test_role import Role, a_role
+from tests.receive.running import Role, a_role
 
 MEGABYTE = 1024 * 1024
 

@@ -2,88 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from node.inbox.header import read_header
-from node.inbox.layout import Inbox
 from node.upper_layer import UpperLayerError
-from tests.ports import free_port
 from tests.receive.receiving import ct, encoded, send, sending, wait_until
+from tests.receive.running import Role, a_role
 from tests.upper_layer import pdus
-
-
-@dataclass
-class Role:
-    """A receive role that can be started, killed and started again."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def inbox(self) -> Inbox:
-        """Its inbox."""
-        return Inbox(self.folder / "inbox")
-
-    @property
-    def log(self) -> list[dict[str, object]]:
-        """What it logged, all starts together."""
-        lines = (self.folder / "log").read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-    def start(self) -> None:
-        """Start it and wait until it listens."""
-        self.process = self.spawn()
-        assert wait_until(self._listens, 100)
-
-    def spawn(self) -> subprocess.Popen[bytes]:
-        """Start it as the supervisor does."""
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "node", "receive", "-c", str(self.folder / "node.toml")],
-                stderr=log,
-                stdout=log,
-            )
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Signal it and give its exit code."""
-        assert self.process
-        self.process.send_signal(number)
-        return self.process.wait(100)
-
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
-
-
-@contextmanager
-def a_role(folder: Path) -> Iterator[Role]:
-    """Give a role with a configuration, not started; it is killed at the end."""
-    role = Role(folder, free_port())
-    (folder / "node.toml").write_text(
-        f'[node]\ndata_dir = "{folder}"\n'
-        f'[receive]\nhost = "127.0.0.1"\nport = {role.port}\nmin_free_bytes = 0\n'
-    )
-    try:
-        yield role
-    finally:
-        if role.process and role.process.poll() is None:
-            role.process.kill()
-            role.process.wait()
 
 
 @pytest.fixture

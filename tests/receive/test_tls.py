@@ -24,6 +24,7 @@ from node.upper_layer import (
     server_context,
 )
 from tests.ports import free_port
+from tests.receive.committing import COMMIT, PROPOSALS, TRANSACTION, a_peers_listener
 from tests.receive.receiving import (
     CT,
     EXPLICIT,
@@ -34,8 +35,7 @@ from tests.receive.receiving import (
     sending,
     wait_until,
 )
-from tests.receive.test_commitment import COMMIT, PROPOSALS, TRANSACTION, a_peers_listener
-from tests.upper_layer.test_tls import Certificates
+from tests.upper_layer.certificates import Certificates
 
 
 @dataclass

@@ -17,8 +17,8 @@ from node import disk
 from node.inbox.layout import Inbox
 from node.receive.role import _watch
 from node.receive.storage import Storage
+from tests.receive.faults import Fault
 from tests.receive.receiving import wait_until
-from tests.receive.test_disk_faults import Fault
 
 
 @pytest.fixture
