@@ -93,7 +93,7 @@ def read_request(encoded: bytes, transfer_syntax: str) -> Request:
 def settle(request: Request, inbox: Inbox) -> Outcome:
     """Look up which of the instances we hold, durably.
 
-    Raises OSError or SQLAlchemyError where that cannot be told now.
+    Raises OSError where that cannot be told now.
     """
     outcome = Outcome(request.transaction_uid)
     wanted = {reference.sop_instance for reference in request.references}

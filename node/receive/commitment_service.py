@@ -38,7 +38,7 @@ def answer_commitment(
             outcome = settle(read_request(encoded, context.transfer_syntax), inbox)
         except NotARequest:
             status = Status.INVALID_ARGUMENT_VALUE
-        except Exception as error:  # noqa: BLE001 -- a disk, an index: who cannot tell does not commit
+        except OSError as error:  # a disk, an index: who cannot tell does not commit
             log.error("storage_failed", **exception_facts(error))  # noqa: TRY400 -- no exception text
             status = Status.PROCESSING_FAILURE
     if outcome and peer.host:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from node.database import DatabaseNotReady, DatabaseTooNew
 from node.inbox.index import open_index
@@ -16,6 +17,10 @@ from node.inbox.tables import instance
 
 #: SQLite takes at least this many variables in a statement.
 _AT_A_TIME = 500
+
+
+class IndexFailed(OSError):  # noqa: N818 -- a fact, as a disk's failure is
+    """The index is there and does not answer: its disk, its file or its lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +33,33 @@ class Indexed:
 
 
 def instances_in_index(wanted: set[str], inbox: Inbox) -> list[Indexed]:
-    """Give the rows with these SOP Instance UIDs; none while there is no index that we can read."""
+    """Give the rows with these SOP Instance UIDs; none while there is no index that we can read.
+
+    Raises IndexFailed.
+    """
     try:
         engine = open_index(inbox.database, readonly=True)
+        try:
+            return list(_look_up(sorted(wanted), engine, inbox))
+        finally:
+            engine.dispose()
     except (DatabaseNotReady, DatabaseTooNew):
         return []
+    except SQLAlchemyError as error:
+        raise IndexFailed from error
+
+
+def _look_up(uids: list[str], engine: Engine, inbox: Inbox) -> Iterator[Indexed]:
     columns = (
         instance.c.sop_class_uid,
         instance.c.sop_instance_uid,
         instance.c.study,
         instance.c.id,
     )
-    try:
-        with engine.connect() as conn:
-            return [
-                Indexed(row.sop_class_uid, row.sop_instance_uid, original(inbox, row.study, row.id))
-                for part in _parts(sorted(wanted))
-                for row in conn.execute(
-                    select(*columns).where(instance.c.sop_instance_uid.in_(part))
-                )
-            ]
-    finally:
-        engine.dispose()
-
-
-def _parts(uids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(uids), _AT_A_TIME):
-        yield uids[start : start + _AT_A_TIME]
+    with engine.connect() as conn:
+        for start in range(0, len(uids), _AT_A_TIME):
+            part = uids[start : start + _AT_A_TIME]
+            asked = select(*columns).where(instance.c.sop_instance_uid.in_(part))
+            for row in conn.execute(asked):
+                path = original(inbox, row.study, row.id)
+                yield Indexed(row.sop_class_uid, row.sop_instance_uid, path)

@@ -23,6 +23,7 @@ from node.receive.commitment import NotARequest, Reference, Request, read_reques
 from node.upper_layer import (
     Command,
     CommandField,
+    PeerAborted,
     RequestedAssociation,
     Status,
     open_association,
@@ -202,6 +203,25 @@ def test_what_cannot_be_told_is_not_committed_to(
         assert status == Status.PROCESSING_FAILURE
         assert send(association, ct(2), 4) == Status.SUCCESS
     assert [event["event"] for event in said].count("storage_failed") == 2
+
+
+def test_a_mistake_of_ours_is_not_told_as_the_disks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the association and is told as a fault of the node; the next peer is served."""
+    with capture_logs() as said, receiving(tmp_path, peers=peer()) as node:
+        with monkeypatch.context() as mistaken, asking(node.port) as association:
+            mistaken.setattr("node.receive.commitment_service.settle", _stumbles)
+            with pytest.raises(PeerAborted):
+                association.request_commitment(COMMIT, 2, TRANSACTION, [(CT, "1.2.3")])
+        with asking(node.port) as association:
+            assert association.request_commitment(COMMIT, 2, TRANSACTION, [(CT, "1.2.3")]) == 0
+    (fault,) = [event for event in said if "exception" in event]
+    assert (fault["event"], fault["exception"]) == ("association_aborted", "KeyError")
+
+
+def _stumbles(*_arguments: object) -> None:
+    raise KeyError
 
 
 def _fails(_path: Path) -> None:
