@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SYSTEM_DATA = Path("/var/lib/deid-node")
 
@@ -66,6 +66,17 @@ class Peer(Section):
     host: str = ""
     port: ListenPort = 0
 
+    @property
+    def is_bound_to_tls(self) -> bool:
+        """Whether it is taken over TLS only; so it hears of us over TLS, too."""
+        return self.tls_required or bool(self.certificate_sha256)
+
+    @model_validator(mode="after")
+    def _has_a_whole_address(self) -> Self:
+        if bool(self.host) != bool(self.port):
+            raise ValueError("host and port go together: commitment results are sent there")
+        return self
+
 
 class ReceiveTls(Section):
     """`[receive.tls]`: a TLS port beside the plain one."""
@@ -92,6 +103,13 @@ class Receive(Section):
     private_sop_classes: tuple[str, ...] = ()
     peers: tuple[Peer, ...] = ()
     tls: ReceiveTls | None = None
+
+    @model_validator(mode="after")
+    def _takes_every_peer(self) -> Self:
+        bound = [peer.ae_title for peer in self.peers if peer.is_bound_to_tls]
+        if bound and self.tls is None:
+            raise ValueError(f"{', '.join(bound)}: taken over TLS only, without [receive.tls]")
+        return self
 
 
 class Completion(Section):

@@ -44,11 +44,6 @@ class Report:
     peer: Peer
     our_ae_title: str
 
-    @property
-    def is_for_tls(self) -> bool:
-        """Tell whether the peer is one that we take over TLS only: so it hears of us, too."""
-        return self.peer.tls_required or bool(self.peer.certificate_sha256)
-
 
 def event_report(outcome: Outcome, message_id: int) -> Command:
     """Give the command of an N-EVENT-REPORT (PS3.4 J.3.3)."""
@@ -95,12 +90,13 @@ class Reports:
             self._deliver(report)
 
     def _deliver(self, report: Report) -> None:
+        tls = self._tls if report.peer.is_bound_to_tls else None
         reason = ""
         for wait in _WAITS:
             if self._stop.wait(wait):
                 return
             try:
-                send_report(report, self._deadlines, self._tls if report.is_for_tls else None)
+                send_report(report, self._deadlines, tls)
             except UpperLayerError as error:
                 reason = type(error).__name__
             else:

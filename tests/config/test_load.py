@@ -85,6 +85,25 @@ def test_a_route_without_a_destination_is_a_mistake(tmp_path: Path) -> None:
     assert "needs a destination" in told["routes[0].destinations"]
 
 
+@pytest.mark.parametrize("bound", ["tls_required = true", f'certificate_sha256 = "{"ab" * 32}"'])
+def test_a_peer_that_can_never_be_taken_is_a_mistake(tmp_path: Path, bound: str) -> None:
+    """Bound to TLS, and there is no TLS port."""
+    peer = f'[[receive.peers]]\nae_title = "CT1"\n{bound}\n'
+    assert "CT1" in mistakes_of(tmp_path, peer)["receive"]
+    tls = 'certificate = "a.crt"\nprivate_key = "a.key"\nclient_ca = "ca.crt"\n'
+    (taken,) = load_config(written(tmp_path, f"{peer}[receive.tls]\n{tls}")).receive.peers
+    assert taken.is_bound_to_tls
+
+
+@pytest.mark.parametrize("half", ['host = "10.1.0.5"', "port = 104"])
+def test_half_an_address_of_a_peer_is_a_mistake(tmp_path: Path, half: str) -> None:
+    """Commitment results would not go where somebody meant them to."""
+    told = mistakes_of(
+        tmp_path, f'[[receive.peers]]\nae_title = "CT1"\ncommitment = true\n{half}\n'
+    )
+    assert "go together" in told["receive.peers[0]"]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A named file that is missing is never silently replaced by the defaults."""
     with pytest.raises(ConfigError) as told:
