@@ -28,7 +28,6 @@ log = structlog.get_logger()
 
 _TICK_SECONDS = 1.0
 _DRAIN_SECONDS = 25.0
-_TLS_UNUSABLE = "[receive.tls]: certificate, private key or client_ca cannot be used"
 
 
 def run(config: NodeConfig) -> int:
@@ -47,16 +46,15 @@ def run(config: NodeConfig) -> int:
     policy = policy_of(config)
     deadlines = deadlines_of(config.receive)
     try:
-        reports = Reports(stop, deadlines, tls_of_reports(config.receive))
+        listening, reporting = tls_of(config.receive)
     except OSError:
-        return _fail(_TLS_UNUSABLE, 2)
-    if any(peer.commitment for peer in config.receive.peers):
+        return _fail("[receive.tls]: certificate, private key or client_ca cannot be used", 2)
+    reports = Reports(stop, deadlines, reporting)
+    if _reports_elsewhere(config.receive):
         reports.start()
     receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)
     try:
-        listeners = listen(config.receive, receiver, deadlines)
-    except ssl.SSLError:
-        return _fail(_TLS_UNUSABLE, 2)
+        listeners = listen(config.receive, receiver, deadlines, listening)
     except OSError as error:
         return _fail(f"[receive]: cannot listen: {error.strerror}", 1)
     _warn(config.receive)
@@ -71,7 +69,9 @@ def _recover(inbox: Inbox) -> None:
         log.info("spool_cleaned", folders=cleaned)
 
 
-def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[Listener]:
+def listen(
+    receive: Receive, receiver: Receiver, deadlines: Deadlines, tls: ssl.SSLContext | None
+) -> list[Listener]:
     """Open the plain port and the TLS port, whichever are configured."""
     contexts = contexts_for(receive, None)
     for peer in receive.peers:
@@ -80,8 +80,7 @@ def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[L
     if receive.port:
         ports.append((receive.port, None))
     if receive.tls:
-        tls = receive.tls
-        ports.append((tls.port, server_context(tls.certificate, tls.private_key, tls.client_ca)))
+        ports.append((receive.tls.port, tls))
     listeners = []
     for port, context in ports:
         listener = open_listener(
@@ -100,10 +99,23 @@ def listen(receive: Receive, receiver: Receiver, deadlines: Deadlines) -> list[L
     return listeners
 
 
-def tls_of_reports(receive: Receive) -> ssl.SSLContext | None:
-    """Give what a TLS peer is reported to with: our certificate and authority, as we listen."""
-    tls = receive.tls
-    return client_context(tls.client_ca, tls.certificate, tls.private_key) if tls else None
+def tls_of(receive: Receive) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """Give what TLS peers are taken with, and what they are reported to with.
+
+    Raises OSError where a file is missing or is not what it should be.
+    """
+    files = receive.tls
+    if files is None:
+        return None, None
+    listening = server_context(files.certificate, files.private_key, files.client_ca)
+    if not _reports_elsewhere(receive):
+        return listening, None
+    return listening, client_context(files.client_ca, files.certificate, files.private_key)
+
+
+def _reports_elsewhere(receive: Receive) -> bool:
+    """Tell whether a peer hears of its commitment on an association that we open."""
+    return any(peer.commitment and peer.host for peer in receive.peers)
 
 
 def deadlines_of(receive: Receive) -> Deadlines:

@@ -21,7 +21,7 @@ from node.inbox.header import read_header
 from node.inbox.layout import Inbox
 from node.receive.admission import Places, policy_of
 from node.receive.reports import Reports
-from node.receive.role import deadlines_of, listen, tls_of_reports
+from node.receive.role import deadlines_of, listen, tls_of
 from node.receive.session import Receiver
 from node.receive.storage import Storage
 from node.upper_layer import (
@@ -81,10 +81,11 @@ def receiving(folder: Path, **receive: Any) -> Iterator[Receiving]:
     stop = threading.Event()
     policy = policy_of(config)
     storage = Storage(inbox, config.receive.min_free_bytes)
-    reports = Reports(stop, Deadlines(), tls_of_reports(config.receive))
+    listening, reporting = tls_of(config.receive)
+    reports = Reports(stop, Deadlines(), reporting)
     reports.start()
     receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)
-    listeners = listen(config.receive, receiver, deadlines_of(config.receive))
+    listeners = listen(config.receive, receiver, deadlines_of(config.receive), listening)
     try:
         yield Receiving(config.receive.port, inbox, receiver, listeners)
     finally:

@@ -45,6 +45,19 @@ def test_a_port_that_is_taken_is_told(role: Role) -> None:
     assert "cannot listen" in (role.folder / "log").read_text()
 
 
+def test_tls_files_that_are_none_are_told(role: Role) -> None:
+    """One clear line, exit 2: only a person can mend them."""
+    other = role.folder / "other.crt"
+    other.write_text("no certificate")
+    with (role.folder / "node.toml").open("a") as config:
+        config.write(
+            f'[receive.tls]\ncertificate = "{other}"\n'
+            f'private_key = "{other}"\nclient_ca = "{other}"\n'
+        )
+    assert role.spawn().wait(100) == 2
+    assert "[receive.tls]" in (role.folder / "log").read_text()
+
+
 def _takes_bytes(role: Role) -> bool:
     with suppress(FileNotFoundError):  # renamed while we look
         return any(path.is_file() and path.stat().st_size for path in role.inbox.spool.rglob("*"))
