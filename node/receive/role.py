@@ -58,6 +58,7 @@ def run(config: NodeConfig) -> int:
     except OSError as error:
         return _fail(f"[receive]: cannot listen: {error.strerror}", 1)
     _warn(config.receive)
+    log.info("role_started", listeners=len(listeners))
     notify_systemd("READY=1")
     _watch(storage, stop)
     return _drain(listeners)

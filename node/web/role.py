@@ -67,6 +67,20 @@ def _rest(stop: _Stop) -> None:
     while not stop.asked:
         observe.notify_systemd("WATCHDOG=1")
         time.sleep(TICK_SECONDS)
+    _tell_stopping()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells that it begins to stop."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _tell_stopping()
+        await super().shutdown(sockets)
+
+
+def _tell_stopping() -> None:
+    log.info("role_stopping")
+    observe.notify_systemd("STOPPING=1")
 
 
 def _listen(config: NodeConfig) -> socket.socket:
@@ -87,7 +101,7 @@ def _serve(config: NodeConfig, listener: socket.socket) -> None:
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    uvicorn.Server(settings).run(sockets=[listener])
+    _Server(settings).run(sockets=[listener])
 
 
 def _refuse(text: str) -> int:

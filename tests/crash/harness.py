@@ -166,9 +166,7 @@ class CrashNode:
 
     def starts(self) -> Counter[str]:
         """Count how often each role got so far as to work."""
-        names = ("listener_opened", "role_started")
-        events = [event for name in names for event in logged(self.folder / "log", name)]
-        return Counter(event["role"] for event in events)
+        return Counter(event["role"] for event in logged(self.folder / "log", "role_started"))
 
     def counts(self) -> dict[str, int]:
         """Give the eight counts of conservation."""

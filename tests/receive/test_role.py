@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import socket
@@ -56,6 +57,16 @@ def test_tls_files_that_are_none_are_told(role: Role) -> None:
         )
     assert role.spawn().wait(100) == 2
     assert "[receive.tls]" in (role.folder / "log").read_text()
+
+
+def test_its_life_is_told_and_its_start_is_in_its_trail(role: Role) -> None:
+    """Who asks the trail when it worked is answered."""
+    role.start()
+    assert role.stop() == 0
+    life = [event["event"] for event in role.log if str(event["event"]).startswith("role_")]
+    assert life == ["role_started", "role_stopping", "role_stopped"]
+    trail = (role.inbox.audit / "receive.jsonl").read_text().splitlines()
+    assert json.loads(trail[0])["what"] == "role_started"
 
 
 def _takes_bytes(role: Role) -> bool:
