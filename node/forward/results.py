@@ -17,6 +17,7 @@ from node.config import DicomDestination, Forward
 from node.forward.asking import hear
 from node.forward.commitment import Heard, Result
 from node.upper_layer import (
+    AssociateRequest,
     Connection,
     Deadlines,
     Listener,
@@ -77,13 +78,11 @@ class Results:
             if destination.ae_title == request.calling_ae_title
         )
         if not known:
-            log.warning("association_rejected", reason="no destination has this calling AE title")
-            connection.reject(Rejection.CALLING_AE_NOT_RECOGNISED)
+            _reject(connection, request, Rejection.CALLING_AE_NOT_RECOGNISED)
             return
         ours = {self.own_ae_title, *(each.calling_ae_title for each in self.destinations)}
         if request.called_ae_title not in ours:
-            log.warning("association_rejected", reason="it calls an AE title that is not ours")
-            connection.reject(Rejection.CALLED_AE_NOT_RECOGNISED)
+            _reject(connection, request, Rejection.CALLED_AE_NOT_RECOGNISED)
             return
         association = connection.accept()
         while (message := association.receive()) is not None:
@@ -99,3 +98,13 @@ class Results:
         heard = Heard(result, destinations)
         self.heard.put(heard)
         return heard.taken.wait(TAKEN_SECONDS) and heard.is_ours
+
+
+def _reject(connection: Connection, request: AssociateRequest, rejection: Rejection) -> None:
+    log.warning(
+        "association_rejected",
+        reason=rejection.name.lower(),
+        peer=request.calling_ae_title,
+        address=connection.address,
+    )
+    connection.reject(rejection)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from node.config import DicomDestination, NodeConfig
 from node.forward.asking import NotAResult, ask, read_result
 from node.forward.batch import Reaction
 from node.forward.commitment import Declined, Question, Result, Transaction
 from node.outbox.states import DeliveryState
-from node.upper_layer import Proposal, open_association
+from node.upper_layer import AssociationRejected, Proposal, open_association
 from node.upper_layer.names import VERIFICATION
 from tests.factories import SOP_CLASSES
 from tests.forward.committing import Committing, Way
@@ -165,6 +166,24 @@ def test_a_result_that_is_not_ours_changes_nothing(
     assert committing.failures == []
     assert committing.statuses[0] == status
     assert world.delivery().state is S.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("titles", "reason"),
+    [(("STRANGER", "DEIDNODE"), "calling_ae_not_recognised"),
+     (("PACS", "OTHER"), "called_ae_not_recognised")],
+)  # fmt: skip
+def test_who_is_turned_away_is_told(tmp_path: Path, titles: tuple[str, str], reason: str) -> None:
+    """With AE title and address: whoever hears the alarm knows whom to look for."""
+    proposals = [Proposal(1, VERIFICATION, ("1.2.840.10008.1.2",))]
+    committing = Committing(Way.NEVER)
+    with running(FaultyPacs()) as pacs, capture_logs() as said:
+        world = _world(tmp_path, pacs, committing)
+        with world.forwarding(), pytest.raises(AssociationRejected):
+            open_association("127.0.0.1", committing.port, *titles, proposals)
+    (told,) = [event for event in said if event["event"] == "association_rejected"]
+    assert (told["peer"], told["address"]) == (titles[0], "127.0.0.1")
+    assert told["reason"] == reason
 
 
 def test_one_destination_does_not_answer_for_another(tmp_path: Path) -> None:
