@@ -35,11 +35,11 @@ def make_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [
-            "node.forward.preload",
+            "node.forward.preload_first",
             "node.forward.senders",
             "node.forward.asking",
             "node.forward.child",
-            "node.forward.preloaded",
+            "node.forward.preload_last",
         ]
     )
     forkserver.ensure_running()

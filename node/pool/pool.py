@@ -54,7 +54,7 @@ class Pool:
     def __init__(self, slots: int, preload: Sequence[str] = ()) -> None:
         self.slots = slots
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["node.pool.preload", *preload])
+        self._context.set_forkserver_preload(["node.pool.preload_first", *preload])
         self._running: dict[int, Future[Any]] = {}
         self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         # Started here, from the main thread: the server dies with the thread that started it.

@@ -57,7 +57,7 @@ DRAIN_SECONDS = 20.0
 TROUBLE_SECONDS = 5.0
 #: Between `receive`, where a sender waits for its answer, and the workers.
 NICENESS = 5
-PRELOAD = ("pydicom", "node.process.preload")
+PRELOAD = ("pydicom", "node.process.preload_last")
 log = structlog.get_logger()
 
 
