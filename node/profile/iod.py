@@ -37,11 +37,11 @@ def type_of(
     present
         The instance's top-level tags, by which optional modules show; None takes all as present.
     """
-    least, optional = _types(sop_class_uid, path)
-    for kind, witnesses in optional:
-        if kind < least and (present is None or any(tag in present for tag in witnesses)):
-            least = kind
-    return least
+    strictest, optional = _types(sop_class_uid, path)
+    for its_type, witnesses in optional:
+        if its_type < strictest and (present is None or any(tag in present for tag in witnesses)):
+            strictest = its_type
+    return strictest
 
 
 @lru_cache(maxsize=1 << 15)
@@ -49,9 +49,9 @@ def _types(sop_class_uid: str, path: tuple[int, ...]) -> tuple[str, tuple[tuple[
     """Give the Type by mandatory modules, and each optional module's Type with its witnesses."""
     mandatory, optional = _modules(sop_class_uid)
     key = ".".join(f"{tag:08X}" for tag in path)
-    least = min((types.get(key, "3") for types in mandatory), default="3")
-    kinds = [(types.get(key, "3"), witnesses) for types, witnesses in optional]
-    return least, tuple((kind, witnesses) for kind, witnesses in kinds if kind < least)
+    strictest = min((types.get(key, "3") for types in mandatory), default="3")
+    found = [(types.get(key, "3"), witnesses) for types, witnesses in optional]
+    return strictest, tuple(each for each in found if each[0] < strictest)
 
 
 @lru_cache(maxsize=1 << 8)
