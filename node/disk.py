@@ -21,9 +21,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sync_file_range.argtypes = ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
 _libc.renameat2.argtypes = (
-    *(ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p),
-    ctypes.c_uint,
-)
+    ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
+)  # fmt: skip
 
 #: Where a file is; a text on the path of every instance, where making paths of it costs time.
 Where = Path | str
@@ -59,7 +58,8 @@ def fsync(fd: int) -> None:
 def write_back(fd: int, start: int, length: int) -> None:
     """Begin to write these bytes out, so that the fsync to come has less to wait for.
 
-    It promises nothing; a filesystem that cannot is no failure, one that fails is.
+    With a length of 0, all from `start`. It promises nothing; a filesystem that cannot is no
+    failure, one that fails is.
     """
     failed = _libc.sync_file_range(fd, start, length, _SYNC_FILE_RANGE_WRITE)
     if failed and (code := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL):
@@ -67,13 +67,10 @@ def write_back(fd: int, start: int, length: int) -> None:
 
 
 def begin_writing_back(path: Path) -> None:
-    """Have the kernel start to write a file out now, so that a later fsync waits less.
-
-    It promises nothing; only an fsync does.
-    """
+    """Begin to write out all of a file that is open no more: see `write_back`."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        _libc.sync_file_range(fd, 0, 0, _SYNC_FILE_RANGE_WRITE)
+        write_back(fd, 0, 0)
     finally:
         os.close(fd)
 
