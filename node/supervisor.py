@@ -63,7 +63,8 @@ class Signals:
     """How often somebody asked this process to stop: once to drain, twice to stop now."""
 
     stops: int = field(default=0)
-    _wakened: int = -1
+    #: The end of a pipe that becomes readable with each signal; `listen` opens it.
+    _wakened: int = -1  # no descriptor
 
     def listen(self) -> None:
         """Count SIGTERM and SIGINT from now on, and let each signal end a wait."""
@@ -71,7 +72,8 @@ class Signals:
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # heard at all: it ends a wait
+        # A signal without a handler is not written to the pipe: a child's end would end no wait.
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until the next signal: a child's end, or an order to stop."""

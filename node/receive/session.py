@@ -185,7 +185,7 @@ def c_store(session: Session, message: Message) -> Status:
     except Refusal as refusal:
         return _refuse(session, refusal.status, reason=refusal.reason)
     except UpperLayerError:
-        raise
+        raise  # the association is over: there is nobody to answer
     except Exception as error:  # noqa: BLE001 -- a mistake of ours costs this instance, not the rest
         return _refuse(session, Status.PROCESSING_FAILURE, **exception_facts(error))
     tally.instances += 1

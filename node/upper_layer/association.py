@@ -233,7 +233,11 @@ class Association:
             raise ProtocolViolated(what, AbortReason.NOT_SPECIFIED)
 
     def _end_on(self, error: UpperLayerError) -> None:
-        """End the association as the failure asks: PS3.8 AA-3, AA-4, AA-8."""
+        """End the association as the failure asks: PS3.8 AA-3, AA-4, AA-8.
+
+        Its two callers say `try` themselves: both are on the path of every image, where a context
+        manager would cost more than it saves lines.
+        """
         match error:
             case ProtocolViolated():
                 self.abort(error.reason)
