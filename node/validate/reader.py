@@ -22,9 +22,14 @@ IMPLICIT_LE, EXPLICIT_LE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
 _SYNTAX_ROOT = "1.2.840.10008.1.2."
+#: A File Meta that claims to be longer is refused, whatever comes after it: real ones have less
+#: than a kilobyte.
+_LONGEST_META = 1 << 17
 #: How many times as many bytes are read where a header goes on beyond those read first.
 _MORE = 8
-#: Bytes that are read first: as many as the longest header needed until now.
+#: Bytes that are read first: as many as the longest header needed until now. A series has headers
+#: alike, and one that is cut off is walked twice; a worker ends with its run, so that nothing makes
+#: it less. It is in a list for functions to set it.
 _enough = [1 << 14]
 
 
@@ -104,12 +109,12 @@ def _read_meta(file: Buffer, length: int, oddities: list[str]) -> tuple[bytes, I
     while data[end : end + 2] == b"\2\0":
         header = data[end : end + 12]
         long = VRS.get(header[4:6], ("", False))[1]
-        told = header[8:12] if long else header[6:8]
-        end += (12 if long else 8) + int.from_bytes(told, "little")
-    if end + 2 > len(data) < len(file):
+        value_length = header[8:12] if long else header[6:8]
+        end += (12 if long else 8) + int.from_bytes(value_length, "little")
+    if end > min(len(file), _LONGEST_META):
+        raise Unreadable("the File Meta goes past the end of the file, or is longer than any")
+    if len(data) < end + 2 and len(data) < len(file):  # what follows was not read yet
         return _read_meta(file, length * _MORE, oddities)
-    if end > len(data):
-        raise Unreadable("the File Meta goes past the end of the file")
     meta, _ = read_elements(data, pos, end, EXPLICIT, 0, oddities)
     return data[:128], meta, end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import tracemalloc
 import warnings
 import zlib
 from dataclasses import replace
@@ -23,6 +24,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from node.deid import Quarantined, deidentify
+from node.profile.recipe import Recipe
 from node.validate.dataset import MAX_DEPTH
 from node.validate.elements import Item, Unreadable
 from node.validate.file import opened
@@ -148,6 +151,35 @@ def test_a_file_meta_that_goes_on_beyond_what_is_read_at_once_is_read_whole(tmp_
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("node.validate.reader._enough", [length])
             assert replace(read(path), data=b"") == replace(expected, data=b"")
+
+
+def forge(path: Path, value_length: int) -> Path:
+    """Write 64 MB of File Meta: elements that say that they have so many bytes, and no end."""
+    header = struct.pack("<HH2sHL", 2, 0x102, b"OB", 0, value_length)
+    with path.open("wb") as file:
+        file.write(bytes(128) + b"DICM")
+        while file.tell() < 1 << 26:
+            file.write(header)
+            file.seek(min(value_length, 1 << 26), os.SEEK_CUR)
+        file.truncate()
+    return path
+
+
+@pytest.mark.parametrize("value_length", [1 << 14, 1 << 26, 0xFFFFFFFF])
+def test_a_file_meta_without_end_does_not_have_the_file_read(
+    tmp_path: Path, value_length: int, basic: Recipe
+) -> None:
+    """Whoever forges its lengths has neither reader hold more than a few megabytes."""
+    path = forge(tmp_path / "forged.dcm", value_length)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable, match="File Meta"):
+            read(path)
+        with pytest.raises(Quarantined, match="File Meta"):
+            deidentify(path, tmp_path / "target.dcm", basic)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_sequence_that_an_earlier_file_had_too_is_read_alike(tmp_path: Path) -> None:
