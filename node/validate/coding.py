@@ -22,7 +22,8 @@ class Coding:
     long: Struct  # a length of four bytes
     #: Headers met before of elements that are neither nested nor bulk: tag, VR and length.
     plain: dict[bytes, tuple[int, str, int]] = field(default_factory=dict)
-    #: What sequences were read as by their bytes, where these lie in the file, and their depth.
+    #: Items of short sequences that were met before, without fault: by the sequence's bytes, its
+    #: offset and its depth. Files share them, so nobody may change an Item.
     sequences: dict[tuple[bytes, int, int], tuple[Item, ...]] = field(default_factory=dict)
 
 

@@ -22,9 +22,12 @@ _CREATORS = range(0x10, 0x100)
 _ITEM_TAG = b"\xfe\xff\x00\xe0"
 _MAYBE_ITEMS = frozenset({"SQ", "UN"})
 _DELIMITER_GROUP = 0xFFFE
+#: So many headers of elements are remembered.
 _REMEMBERED = 1 << 14
-#: Bytes of sequences that are remembered, and how many are.
-_SHORT, _SEQUENCES = 1 << 10, 1 << 11
+#: Sequences of at most so many bytes are: codes and references, not the frames of an image.
+_SHORT = 1 << 10
+#: So many of them; then all are forgotten, and remembered anew.
+_SEQUENCES = 1 << 11
 _new = tuple.__new__  # a NamedTuple's own costs double, and there is one for each element
 
 
@@ -38,8 +41,9 @@ def read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per eleme
     """
     if depth > MAX_DEPTH:
         raise Unreadable(f"sequences lie deeper than {MAX_DEPTH} levels")
-    item = Item()
-    by_tag = item.by_tag
+    by_tag: dict[int, Element] = {}
+    repeated: list[Element] = []
+    item = Item(by_tag, repeated)
     last = -1
     explicit, unpack, unpack_long = coding.explicit, coding.short.unpack_from, coding.long
     plain = coding.plain
@@ -108,7 +112,10 @@ def read_elements(  # noqa: C901, PLR0912, PLR0915 -- one loop: a call per eleme
             last = tag
         else:
             oddities.append(f"tags not ascending at offset {start}")
-            _add_out_of_order(item, element)
+            if tag in by_tag:
+                repeated.append(element)
+            else:
+                by_tag[tag] = element
     if delimited:
         raise Unreadable("an item is not ended")
     return item, pos
@@ -119,13 +126,6 @@ def _remember(
 ) -> None:
     if len(plain) < _REMEMBERED:
         plain[header] = tag, vr, length
-
-
-def _add_out_of_order(item: Item, element: Element) -> None:
-    if element.tag in item.by_tag:
-        item.repeated.append(element)
-    else:
-        item.by_tag[element.tag] = element
 
 
 def _read_nested(
@@ -164,9 +164,10 @@ def _looks_like_items(data: bytes, start: int, length: int) -> bool:
 def _read_short(
     data: bytes, start: int, length: int, coding: Coding, depth: int, oddities: list[str]
 ) -> tuple[tuple[Item, ...], int]:
-    """Read the items of a sequence, but for one that another file had, to a byte, in its place.
+    """Read the items of a sequence, or give those of one that was read before.
 
-    The instances of a series share their codes and references.
+    That one had the same bytes at the same offset of its file: the instances of a series share
+    their codes and references. One that was not as PS3.5 wants it is noted in every file anew.
     """
     end = start + length
     place = data[start:end], start, depth

@@ -5,7 +5,7 @@ Values are as they lie in the file. Pixel data is no value: the element says whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from typing import NamedTuple
 PIXEL_DATA = 0x7FE00010
 #: Pixel Data and its two float forms: left in the file where they are the image's own.
 BULK = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
+#: Set in the tag of every private element: its group is odd (PS3.5 7.8).
+PRIVATE = 1 << 16
 
 _SHORT = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
 _LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
@@ -44,10 +46,13 @@ class Element(NamedTuple):
 
 @dataclass(slots=True)
 class Item:
-    """A data set or an item of a sequence: elements by tag, and any that repeat a tag."""
+    """A data set or an item of a sequence: elements by tag, and any that repeat a tag.
 
-    by_tag: dict[int, Element] = field(default_factory=dict)
-    repeated: list[Element] = field(default_factory=list)
+    Once read it is never changed: another file may have the same one (`coding.Coding`).
+    """
+
+    by_tag: Mapping[int, Element] = field(default_factory=dict)
+    repeated: Sequence[Element] = ()
 
     def __iter__(self) -> Iterator[Element]:
         """Give every element, the repeated ones last."""

@@ -10,11 +10,10 @@ from functools import lru_cache
 from node.profile.actions import Option, Rule, rule
 from node.profile.profile import Profile
 from node.profile.tables import safe_private
-from node.validate.elements import Element, Item
+from node.validate.elements import PRIVATE, Element, Item
 
 #: A private element whose item names no creator for its block: nobody can say what it is.
 UNOWNED = rule("X", "structural")
-_ODD_GROUP = 1 << 16
 _FIRST_CREATOR, _LAST_CREATOR = 0x10, 0xFF
 
 
@@ -47,7 +46,7 @@ def private_elements(item: Item) -> dict[tuple[int, str, int], Element]:
     known = safe_private()
     elements = {}
     for tag, element in item.by_tag.items():
-        if tag & _ODD_GROUP and not is_creator(tag):
+        if tag & PRIVATE and not is_creator(tag):
             key = (tag >> 16, creator_of(item, tag), tag & 0xFF)
             vr = known.get(key, "").split("/")[0] if element.vr == "UN" else ""
             states = vr and vr != "SQ" and element.items is None

@@ -23,7 +23,7 @@ from node.profile.actions import Action
 from node.profile.profile import Profile
 from node.profile.tables import confidentiality_columns, confidentiality_row, uid_roles
 from node.validate import charset, words
-from node.validate.elements import Item
+from node.validate.elements import PRIVATE, Item
 from node.validate.lawbook import creator_of, private_rule
 from node.validate.pseudonyms import is_registered
 
@@ -42,7 +42,6 @@ MAX_TEXT = 4096  # bytes of an opaque value in which words are looked for
 _OPAQUE = frozenset({"UN", "OB"})
 _SPOKEN = TEXT | _OPAQUE | {"DA", "DT", "UI"}
 _KEPT = (Action.K,)
-_ODD_GROUP = 1 << 16
 
 
 class Rank(IntEnum):
@@ -133,21 +132,23 @@ def _collect_item(
             for inner in items:
                 own = inner.value(SPECIFIC_CHARACTER_SET)
                 _collect_item(inner, profile, charset.terms(own) if own else declared, secrets)
-        elif value and vr in _SPOKEN:
-            if tag & _ODD_GROUP:
-                kept = bool(profile.site_private_rules) and _keeps(profile, item, tag, vr)
-            else:
-                kept = public(tag, vr).actions == _KEPT
-            if not kept:
-                if vr in _OPAQUE or (vr in TEXT and not rank_of(tag, vr)):
-                    others.append((value, declared))
-                else:
-                    _collect_value(tag, vr, value, declared, secrets)
-            elif vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
+            continue
+        if not value or vr not in _SPOKEN:
+            continue
+        private = tag & PRIVATE
+        if _keeps(profile, item, tag, vr) if private else public(tag, vr).actions == _KEPT:
+            if vr in TEXT and rank_of(tag, vr) is Rank.IDENTITY:
                 secrets.kept |= words.value_words(value, declared)
+        elif vr in _OPAQUE or (vr in TEXT and rank_of(tag, vr) is Rank.OTHER):
+            others.append((value, declared))  # the most are of this rank: no call for each
+        else:
+            _collect_value(tag, vr, value, declared, secrets)
 
 
 def _keeps(profile: Profile, item: Item, tag: int, vr: str) -> bool:
+    """Tell whether a private element is kept."""
+    if not profile.site_private_rules:
+        return False
     rule = private_rule(profile, tag >> 16, creator_of(item, tag), tag & 0xFF, vr)
     return rule.actions == _KEPT
 

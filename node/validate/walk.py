@@ -6,13 +6,14 @@ What the key does not prove becomes a `Place` to be searched for the original's 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.profile.actions import Action, Rule
 from node.profile.iod import type_of
 from node.profile.recipe import Recipe
 from node.validate import charset, content, law, special
-from node.validate.elements import BULK, Element, Item
+from node.validate.elements import BULK, PRIVATE, Element, Item
 from node.validate.findings import Finding, Severity
 from node.validate.lawbook import is_creator, is_private, private_elements, private_rule
 from node.validate.legible import add_all_places, add_place
@@ -22,7 +23,6 @@ from node.validate.results import Pair, Patient, is_lawful_vr
 from node.validate.secrets import SPECIFIC_CHARACTER_SET, Secrets
 
 _ONLY_KEPT, _ONLY_REMOVED = (Action.K,), (Action.X,)
-_ODD_GROUP = 1 << 16
 
 
 @dataclass(slots=True)
@@ -35,9 +35,9 @@ class Walk:
     issuer: str
     secrets: Secrets
     sop_class_uid: str
-    present: dict[int, Element]
+    present: Mapping[int, Element]
     #: Top-level elements of the output.
-    kept: dict[int, Element]
+    kept: Mapping[int, Element]
     big_endian: bool = False
     transcoded: bool = False
     keeps_private: bool = False
@@ -73,14 +73,14 @@ def walk_dataset(walk: Walk, level: Level, proven: set[Key]) -> list[Step]:
     source, output = level.source.by_tag, level.output.by_tag
     public = walk.recipe.profile.public
     for tag, element in output.items():
-        if tag & _ODD_GROUP:
+        if tag & PRIVATE:
             continue
         key = key_of(source.get(tag), element)
         if key not in proven:
             steps.append(Step(key, len(walk.findings), len(walk.places)))
             _walk_present(walk, level, element)
     for tag, element in source.items():
-        if tag & _ODD_GROUP or tag in output or public(tag, element.vr).actions == _ONLY_REMOVED:
+        if tag & PRIVATE or tag in output or public(tag, element.vr).actions == _ONLY_REMOVED:
             continue
         key = key_of(element, None)
         if key not in proven:
@@ -95,10 +95,10 @@ def walk_items(walk: Walk, level: Level) -> None:
     """Compare an item with what became of it, and everything below."""
     source, output = level.source.by_tag, level.output.by_tag
     for tag, element in output.items():
-        if not tag & _ODD_GROUP:
+        if not tag & PRIVATE:
             _walk_present(walk, level, element)
     for tag, element in source.items():
-        if tag not in output and not tag & _ODD_GROUP:
+        if tag not in output and not tag & PRIVATE:
             _walk_absent(walk, level, element)
     _walk_private(walk, level)
 
@@ -203,8 +203,8 @@ def _level(
 
 def _walk_private(walk: Walk, level: Level) -> None:
     """Pair private elements by group, creator and last byte: their blocks may have moved."""
-    odd = any(tag & _ODD_GROUP for tag in level.output.by_tag)
-    if not odd and not (walk.keeps_private and any(t & _ODD_GROUP for t in level.source.by_tag)):
+    odd = any(tag & PRIVATE for tag in level.output.by_tag)
+    if not odd and not (walk.keeps_private and any(t & PRIVATE for t in level.source.by_tag)):
         return
     before, after = private_elements(level.source), private_elements(level.output)
     profile = walk.recipe.profile

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import FileDataset
+from pydicom.uid import ImplicitVRLittleEndian
 
 from node.deid import deidentify
 from node.profile.recipe import Recipe
 from node.validate import Finding, Severity, instance, validate
+from node.validate.coding import EXPLICIT, IMPLICIT
+from node.validate.dataset import _read_items
 from tests.factories import make_instance, write_instance
 from tests.validate.conftest import KEY
 from tests.validate.mutants import all_mutants
+from tests.validate.rich import rich_image, rich_report
 from tests.validate.test_honest import profile
 from tests.validate.test_mutation import Bench
 
@@ -67,6 +72,21 @@ def test_what_is_innocent_with_one_patient_is_not_with_another(
     first.PatientName, second.PatientName = "Doe^Jane", "Neck^Anna"
     assert not prove(tmp_path, first, recipe)
     assert any(finding.severity is Severity.HOLD for finding in prove(tmp_path, second, recipe))
+
+
+def test_what_is_remembered_of_sequences_is_what_their_bytes_say(
+    tmp_path: Path, research: Recipe
+) -> None:
+    """Files share it, and nothing that is done with one of them changes it for the next."""
+    for dataset in (rich_image(), rich_report(), rich_image(ImplicitVRLittleEndian)) * 2:
+        prove(tmp_path, dataset, research)
+    for coding in (EXPLICIT, IMPLICIT):
+        anew = replace(coding, plain={}, sequences={})
+        assert coding.sequences
+        for (data, start, depth), items in coding.sequences.items():
+            file = bytes(start) + data
+            read, _ = _read_items(file, start, len(data), len(file), anew, depth, [])
+            assert read == items
 
 
 @pytest.mark.parametrize("uid", ["1.2.826.0.1.3680043.9.7777.77.1", "1.2.3"])
