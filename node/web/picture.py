@@ -23,12 +23,14 @@ from node.web.png import png
 LONGEST = 1024
 #: Without a window of its own an image is shown between these percentiles of its values.
 LOW, HIGH = 1, 99
-_PLANAR = 3
+#: Dimensions of pixels that have a colour: rows, columns, samples.
+_COLOUR_DIMENSIONS = 3
+#: What a window of one value spans (PS3.3 C.11.2.1.2.1), for it is divided by.
 _NARROWEST = 1e-6
 
 
 def draw(message: Draw) -> Drawn:
-    """Draw one frame of an image; whatever pydicom raises where that cannot be."""
+    """Draw one frame of an image; raises whatever pydicom raises where that cannot be."""
     header = pydicom.dcmread(message.path, stop_before_pixels=True, force=True)
     frames = int(header.get("NumberOfFrames") or 1)
     pixels = pixel_array(message.path, index=min(max(message.frame, 0), frames - 1))
@@ -38,7 +40,7 @@ def draw(message: Draw) -> Drawn:
     if photometric == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, header)
         return Drawn(png(_eight_bits(pixels, 8 * pixels.dtype.itemsize)), frames, None)
-    if pixels.ndim == _PLANAR:
+    if pixels.ndim == _COLOUR_DIMENSIONS:
         return Drawn(png(_eight_bits(pixels, int(header.BitsStored))), frames, None)
     values = apply_modality_lut(pixels, header).astype(np.float32)
     window = message.window or _own_window(header, values)
