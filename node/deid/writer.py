@@ -35,7 +35,7 @@ def write_file(target: Path, pieces: Iterable[Piece], source: Source) -> int:
 
 
 def _write(fd: int, pieces: Iterable[Piece], source: Source) -> int:
-    waiting: list[bytes] = []
+    waiting: list[bytes] = []  # a call for each would cost more than its bytes
     total = 0
     for piece in pieces:
         if isinstance(piece, bytes):
@@ -46,7 +46,7 @@ def _write(fd: int, pieces: Iterable[Piece], source: Source) -> int:
         waiting.clear()
         _copy(fd, source, *piece)
         total += piece[1]
-    if content := b"".join(waiting):
+    if content := b"".join(waiting):  # mostly nothing: pixel data come last, from the source
         _write_all(fd, content)
     return total
 

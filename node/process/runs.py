@@ -1,9 +1,9 @@
 """Which waiting jobs share the next worker: a process costs more than a small study's job.
 
-A run is bounded as a chunk is, in instances and bytes, so it has a chunk's time and memory. It has
-one job of a study at most, and small jobs only: a large study spreads over the workers, and no
-small one waits for it. What did not survive a start is on its own from then on, so that nobody else
-pays for it again.
+A run is bounded in instances and bytes, and those who share it have less time than one job alone
+(jobs.SHARED_SECONDS): its files are few and small. It has one job of a study at most, and small
+jobs only: a large study spreads over the workers, and no small one waits for it. What did not
+survive a start is on its own from then on, so that nobody else pays for it again.
 """
 
 from __future__ import annotations

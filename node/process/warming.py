@@ -34,7 +34,8 @@ from node.profile.tables import attribute, read
 
 #: Paths of the routes' profiles, one a line: a fork server takes nothing else along.
 PROFILES = "DEID_NODE_PRELOAD_PROFILES"
-#: Objects that a worker has more than before when it looks for garbage; CPython has 700.
+#: A worker looks for garbage when it has so many objects more, not 700 as CPython does: an SR has
+#: thousands of elements, none of them in a cycle: looking would find nothing.
 _FOR_A_COLLECTION = 5_000
 COMMON = (
     CTImageStorage, MRImageStorage, ComputedRadiographyImageStorage, UltrasoundImageStorage,
@@ -65,7 +66,7 @@ def warm_up() -> None:
     # Nothing of this is garbage, and looking for garbage would copy its pages into every job.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_FOR_A_COLLECTION)  # of an SR's many elements, none is garbage in a ring
+    gc.set_threshold(_FOR_A_COLLECTION)
 
 
 def treat_made_up(profile: Profile, folder: Path) -> None:
