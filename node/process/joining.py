@@ -13,7 +13,7 @@ from node.inbox.header_columns import header_columns
 from node.inbox.states import InstanceState, StudyState, move_study
 from node.inbox.tables import instance, study
 from node.process.arrived import Arrived, random_id
-from node.process.twins import Twins
+from node.process.twins import Twins, apart
 from node.process.workplace import Transaction, Workplace
 
 _STUDIES = select(study.c.uid_digest, study.c.id, study.c.state).where(
@@ -101,11 +101,7 @@ class StudiesOfBatch:
     def _known_series(self, keys: set[tuple[str, str]]) -> dict[str, dict[str, int]]:
         """Give our number of each series, by study and digest."""
         known: dict[str, dict[str, int]] = {}
-        which = {
-            "studies": list({study_id for study_id, _ in keys}),
-            "digests": list({digest for _, digest in keys}),
-        }
-        for study_id, digest, number in self._tx.conn.execute(_SERIES, which):
+        for study_id, digest, number in self._tx.conn.execute(_SERIES, apart(keys)):
             known.setdefault(study_id, {})[digest] = number
         return known
 

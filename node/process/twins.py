@@ -28,7 +28,6 @@ _TWINS = (
         (generation.c.study == instance.c.study) & (generation.c.number == instance.c.generation),
         isouter=True,
     )
-    # Not as pairs: for those SQLite would scan the whole table.
     .where(
         instance.c.study.in_(bindparam("studies", expanding=True)),
         instance.c.sop_digest.in_(bindparam("digests", expanding=True)),
@@ -36,6 +35,14 @@ _TWINS = (
     )
     .order_by(instance.c.arrived_at, instance.c.id)
 )
+
+
+def apart(keys: Collection[tuple[str, str]]) -> dict[str, list[str]]:
+    """Give the studies and the digests of pairs: for pairs SQLite would scan the whole table."""
+    return {
+        "studies": list({study_id for study_id, _ in keys}),
+        "digests": list({digest for _, digest in keys}),
+    }
 
 
 class Twins:
@@ -63,11 +70,7 @@ class Twins:
         twins: dict[tuple[str, str], list[Any]] = {}
         if not keys:
             return twins
-        which = {
-            "studies": list({study_id for study_id, _ in keys}),
-            "digests": list({digest for _, digest in keys}),
-        }
-        for row in self._tx.conn.execute(_TWINS, which).mappings():
+        for row in self._tx.conn.execute(_TWINS, apart(keys)).mappings():
             twins.setdefault((row["study"], row["sop_digest"]), []).append(row)
         return twins
 
