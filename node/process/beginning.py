@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError
 
 from node import observe
 from node.inbox.index import AnyRow
@@ -20,7 +17,8 @@ from node.process.patients import Consent
 from node.process.planning import Plan
 from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.rejecting import reject
-from node.process.workplace import Transaction, Workplace, log
+from node.process.together import Taken, take_together
+from node.process.workplace import Transaction, Workplace
 
 #: So many studies are with the workers at once; more wait as COMPLETE, so that rows stay few.
 MOST_STUDIES = 256
@@ -28,6 +26,7 @@ MOST_STUDIES = 256
 AT_ONCE = 32
 
 _BUSY = select(func.count()).where(study.c.state == StudyState.PROCESSING)
+# One that a worker is ahead with waits for that: two must not write the same files.
 _READY = (
     select(study)
     .where(study.c.state == StudyState.COMPLETE, ~has_jobs())
@@ -63,44 +62,24 @@ _RECORD = _RECORD.on_conflict_do_update(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """How many studies moved on, and how many the surroundings did not let begin."""
-
-    done: int
-    failed: int
-
-
-def begin_generations(place: Workplace, ahead: Ahead) -> Begun:
+def begin_generations(place: Workplace, ahead: Ahead) -> Taken:
     """Take up the complete studies, oldest first; what goes wrong with one stops no other."""
     with place.index.connect() as conn:
         room = MOST_STUDIES - conn.execute(_BUSY).scalar_one()
         most = {"most": max(0, min(AT_ONCE, room))}
         ready = conn.execute(_READY, most).all()
-    if not ready:
-        return Begun(0, 0)
-    try:
-        with place.transaction() as transaction:
-            begun = sum(_begin_safely(place, transaction, row, ahead) for row in ready)
-    except OperationalError as error:  # none of it is written
-        log.error("storage_failed", **observe.exception_facts(error))
-        return Begun(0, len(ready))
-    return Begun(begun, len(ready) - begun)
+    _, failed = take_together(
+        place, ready, lambda tx, row: _begin(place, tx, row, ahead), _unforeseen
+    )
+    return Taken(len(ready) - failed, failed)
 
 
-def _begin_safely(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> bool:
-    """Begin one generation; False where that is to be tried again."""
-    try:
-        with transaction.part():
-            _begin(place, transaction, row, ahead)
-    except (OSError, OperationalError) as error:  # a full disk, say: the study is not to blame
-        log.error("storage_failed", study=row.id, **observe.exception_facts(error))
-        return False
-    except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
-        facts = observe.exception_facts(error)
-        transaction.tell("role_failed", row.id, **facts)
-        _hold(transaction, row.id, f"unforeseen {facts['exception']}")
-    return True
+def _unforeseen(transaction: Transaction, row: AnyRow, error: Exception) -> bool:
+    """Hold a study that nobody can begin; it is not tried again."""
+    facts = observe.exception_facts(error)
+    transaction.tell("role_failed", row.id, **facts)
+    _hold(transaction, row.id, f"unforeseen {facts['exception']}")
+    return False
 
 
 def _begin(place: Workplace, transaction: Transaction, row: AnyRow, ahead: Ahead) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.exc import OperationalError
 
 from node import observe
 from node.inbox.index import AnyRow
@@ -24,6 +22,7 @@ from node.process.outdated import make_anew_if_outdated
 from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
+from node.process.together import Taken, take_together
 from node.process.workplace import Transaction, Workplace, log
 
 #: So many share a transaction: to be judged, and to be recorded when all of them are out.
@@ -43,25 +42,16 @@ _EQUAL = (
         _first.c.output_sha256 == instance.c.output_sha256,
     )
 )
-T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """How many generations were dealt with, and how many the surroundings did not let be."""
-
-    done: int
-    failed: int
-
-
-def close_generations(place: Workplace, chain: Chain) -> Closed:
+def close_generations(place: Workplace, chain: Chain) -> Taken:
     """Deal with every generation that is done; one that fails stops no other."""
     with place.index.connect() as conn:
         done = conn.execute(_DONE).all()
     failed = 0
     for first in range(0, len(done), AT_ONCE):
         failed += _close(place, chain, done[first : first + AT_ONCE])
-    return Closed(len(done) - failed, failed)
+    return Taken(len(done) - failed, failed)
 
 
 def _close(place: Workplace, chain: Chain, rows: Sequence[AnyRow]) -> int:
@@ -69,47 +59,25 @@ def _close(place: Workplace, chain: Chain, rows: Sequence[AnyRow]) -> int:
 
     Each goes out by itself, its files before its rename; all that are out get their rows at once.
     """
+    amiss = partial(_amiss, place)
     waiting = [row for row in rows if not is_out(place, row)]
     out, failed = [row for row in rows if row not in waiting], 0
-    judged, missed = _in_one(place, waiting, lambda tx, row: _judge(place, tx, row))
+    judged, missed = take_together(place, waiting, partial(_judge, place), amiss)
     failed += missed
     for row, sound in judged:
         if sound is not None:
             published, missed = _publish(place, chain, row, sound)
             out, failed = [*out, *published], failed + missed
-    _, missed = _in_one(place, out, lambda tx, row: record_release(place, tx, row))
+    _, missed = take_together(place, out, partial(record_release, place), amiss)
     return failed + missed
 
 
-def _in_one(
-    place: Workplace, rows: Sequence[AnyRow], step: Callable[[Transaction, AnyRow], T]
-) -> tuple[list[tuple[AnyRow, T]], int]:
-    """Take a step with each study in one transaction; what goes wrong with one stops no other.
-
-    Gives what came of it, and how many are to be tried again.
-    """
-    if not rows:
-        return [], 0
-    results: list[tuple[AnyRow, T]] = []
-    failed = 0
-    try:
-        with place.transaction() as transaction:
-            for row in rows:
-                try:
-                    with transaction.part():
-                        result = step(transaction, row)
-                    results.append((row, result))
-                except (OSError, OperationalError) as error:  # a full disk, say
-                    log.error("storage_failed", study=row.id, **observe.exception_facts(error))
-                    failed += 1
-                except ManifestInvalid as error:
-                    hold_untrusted(place, transaction, row, error)
-                except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
-                    failed += _unforeseen(place, transaction, row, error)
-    except OperationalError as error:  # none of it is written
-        log.error("storage_failed", **observe.exception_facts(error))
-        return [], len(rows)
-    return results, failed
+def _amiss(place: Workplace, transaction: Transaction, row: AnyRow, error: Exception) -> bool:
+    """Hold a study; True where it is to be tried again instead."""
+    if isinstance(error, ManifestInvalid):
+        hold_untrusted(place, transaction, row, error)
+        return False
+    return _unforeseen(place, transaction, row, error)
 
 
 def _unforeseen(place: Workplace, transaction: Transaction, row: AnyRow, error: Exception) -> bool:

@@ -40,6 +40,7 @@ from node.process.recovery import recover
 from node.process.release import Chain
 from node.process.retention import finish_purging
 from node.process.starting import start_jobs
+from node.process.together import Taken
 from node.process.warming import tell_profiles
 from node.process.workplace import Workplace
 from node.profile import ProfileError
@@ -128,10 +129,12 @@ def _take_steps(this: Run) -> int:
     completed = 0
     if not this.backlog:  # what lies there unread may belong to studies that look complete
         completed = complete_studies(place)
-    begun = 0 if _in_trouble(this) else _begin(this)
+    begun = 0 if _in_trouble(this) else _done(this, begin_generations(place, this.ahead))
     this.progress.tell(place)
-    # Workers first: they are busy while we close what others have done.
-    started, closed = (0, 0) if _in_trouble(this) else (_start_jobs(this), _close(this))
+    started = closed = 0
+    if not _in_trouble(this):  # workers first: they are busy while we close what others have done
+        started = _start_jobs(this)
+        closed = _done(this, close_generations(place, this.chain))
     check_totals(place, this.housekeeping.audit)
     this.idle_until = 0.0 if under_way(place) else time.monotonic() + IDLE_SECONDS
     return completed + begun + closed + started
@@ -146,18 +149,11 @@ def _adopt(this: Run) -> int:
     return adopted.files
 
 
-def _begin(this: Run) -> int:
-    begun = begin_generations(this.place, this.ahead)
-    if begun.failed:
+def _done(this: Run, taken: Taken) -> int:
+    """Give how many studies took a step, and pause where the surroundings kept others from it."""
+    if taken.failed:
         _pause(this)
-    return begun.done
-
-
-def _close(this: Run) -> int:
-    closed = close_generations(this.place, this.chain)
-    if closed.failed:
-        _pause(this)
-    return closed.done
+    return taken.done
 
 
 def _start_jobs(this: Run) -> int:
