@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from node.outbox.destinations import DestinationRow
+
 JITTER = 0.2
 
 
@@ -19,3 +21,12 @@ def next_delay(failures: int, first: float, longest: float) -> float:
 def horizon(longest: float) -> float:
     """Give the longest delay that next_delay can give."""
     return longest * (1 + JITTER)
+
+
+def is_closed(row: DestinationRow, now: float, longest: float) -> bool:
+    """Tell whether nothing may go to a destination now: it is paused, or in its back-off.
+
+    One that would last longer than any was written before the clock was set back.
+    """
+    gate = row.next_attempt_at
+    return row.paused or (gate is not None and now < gate <= now + horizon(longest))

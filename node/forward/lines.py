@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import Destination, Forward
 from node.forward import settling, turn
-from node.forward.backoff import horizon
+from node.forward.backoff import horizon, is_closed
 from node.forward.batch import Answer, Batch
 from node.forward.child import Parcel
 from node.forward.manifests import Manifests
@@ -143,14 +143,12 @@ class Lines:
             line.start(self.context, line.turn.batch, monotonic)
 
     def _due(self, connection: sa.Connection, line: Line, now: float) -> list[Delivery]:
-        name, longest = line.destination.name, horizon(self.timing.retry_max_seconds)
+        name, longest = line.destination.name, self.timing.retry_max_seconds
         row = destination_row(connection, name)
-        gate = row.next_attempt_at
-        closed = gate is not None and now < gate <= now + longest
-        if row.paused or closed:
+        if is_closed(row, now, longest):
             return []
         probe = row.failures > 0  # on one association until it has an answer
-        return line.order.next(connection, name, now, longest, probe=probe)
+        return line.order.next(connection, name, now, horizon(longest), probe=probe)
 
     def _advance(self, line: Line, now: float, monotonic: float) -> None:
         sending, current = line.sending, line.turn

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from node.config import DicomDestination, Forward
 from node.forward import committing
-from node.forward.backoff import horizon, next_delay
+from node.forward.backoff import is_closed, next_delay
 from node.forward.batch import Reaction
 from node.forward.commitment import Declined, Heard, Result
 from node.forward.sending import Sending
@@ -105,11 +105,9 @@ class Questions:
         return delivery is not None
 
     def _is_closed(self, name: str, now: float) -> bool:
-        """Tell whether a destination is paused or in its back-off."""
         with self.engine.connect() as connection:
             row = destination_row(connection, name)
-        gate, longest = row.next_attempt_at, horizon(self.timing.retry_max_seconds)
-        return row.paused or (gate is not None and now < gate <= now + longest)
+        return is_closed(row, now, self.timing.retry_max_seconds)
 
     def _back_off(self, name: str, text: str, now: float) -> None:
         """Leave a destination alone that could not be asked; its deliveries are asked for again."""
