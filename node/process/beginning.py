@@ -17,7 +17,7 @@ from node.process.patients import Consent
 from node.process.planning import Plan
 from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.rejecting import reject
-from node.process.together import Taken, take_together
+from node.process.together import Postponed, Taken, take_together
 from node.process.workplace import Transaction, Workplace
 
 #: So many studies are with the workers at once; more wait as COMPLETE, so that rows stay few.
@@ -62,16 +62,18 @@ _RECORD = _RECORD.on_conflict_do_update(
 )
 
 
-def begin_generations(place: Workplace, ahead: Ahead) -> Taken:
+def begin_generations(place: Workplace, ahead: Ahead, postponed: Postponed) -> Taken:
     """Take up the complete studies, oldest first; what goes wrong with one stops no other."""
     with place.index.connect() as conn:
         room = MOST_STUDIES - conn.execute(_BUSY).scalar_one()
-        most = {"most": max(0, min(AT_ONCE, room))}
-        ready = conn.execute(_READY, most).all()
+        most = max(0, min(AT_ONCE, room))
+        oldest = conn.execute(_READY, {"most": most + len(postponed)}).all()
+    ready = postponed.leave_out(oldest)[:most]
     _, failed = take_together(
         place, ready, lambda tx, row: _begin(place, tx, row, ahead), _unforeseen
     )
-    return Taken(len(ready) - failed, failed)
+    postponed.put(failed)
+    return Taken(len(ready) - len(failed), len(failed))
 
 
 def _unforeseen(transaction: Transaction, row: AnyRow, error: Exception) -> bool:

@@ -22,7 +22,7 @@ from node.process.outdated import make_anew_if_outdated
 from node.process.queueing import has_jobs, queue_jobs, waiting_instances
 from node.process.release import Chain, is_out, publish, record_release, reopen_for_late_instances
 from node.process.staging import staged_files, staging_folder
-from node.process.together import Taken, take_together
+from node.process.together import Postponed, Taken, take_together
 from node.process.workplace import Transaction, Workplace, log
 
 #: So many share a transaction: to be judged, and to be recorded when all of them are out.
@@ -44,32 +44,32 @@ _EQUAL = (
 )
 
 
-def close_generations(place: Workplace, chain: Chain) -> Taken:
+def close_generations(place: Workplace, chain: Chain, postponed: Postponed) -> Taken:
     """Deal with every generation that is done; one that fails stops no other."""
     with place.index.connect() as conn:
-        done = conn.execute(_DONE).all()
-    failed = 0
+        done = postponed.leave_out(conn.execute(_DONE).all())
+    failed: list[AnyRow] = []
     for first in range(0, len(done), AT_ONCE):
         failed += _close(place, chain, done[first : first + AT_ONCE])
-    return Taken(len(done) - failed, failed)
+    postponed.put(failed)
+    return Taken(len(done) - len(failed), len(failed))
 
 
-def _close(place: Workplace, chain: Chain, rows: Sequence[AnyRow]) -> int:
-    """Close some generations; tell how many the surroundings did not let be.
+def _close(place: Workplace, chain: Chain, rows: Sequence[AnyRow]) -> list[AnyRow]:
+    """Close some generations; give those that the surroundings did not let be.
 
     Each goes out by itself, its files before its rename; all that are out get their rows at once.
     """
     amiss = partial(_amiss, place)
     waiting = [row for row in rows if not is_out(place, row)]
-    out, failed = [row for row in rows if row not in waiting], 0
-    judged, missed = take_together(place, waiting, partial(_judge, place), amiss)
-    failed += missed
+    out = [row for row in rows if row not in waiting]
+    judged, failed = take_together(place, waiting, partial(_judge, place), amiss)
     for row, sound in judged:
         if sound is not None:
-            published, missed = _publish(place, chain, row, sound)
-            out, failed = [*out, *published], failed + missed
-    _, missed = take_together(place, out, partial(record_release, place), amiss)
-    return failed + missed
+            published, again = _publish(place, chain, row, sound)
+            out, failed = [*out, *published], [*failed, *again]
+    _, again = take_together(place, out, partial(record_release, place), amiss)
+    return [*failed, *again]
 
 
 def _amiss(place: Workplace, transaction: Transaction, row: AnyRow, error: Exception) -> bool:
@@ -93,17 +93,17 @@ def _unforeseen(place: Workplace, transaction: Transaction, row: AnyRow, error: 
 
 def _publish(
     place: Workplace, chain: Chain, row: AnyRow, sound: Finished
-) -> tuple[list[AnyRow], int]:
-    """Let one generation go out: the study if it did, and 1 if that is to be tried again."""
+) -> tuple[list[AnyRow], list[AnyRow]]:
+    """Let one generation go out: give the study if it did, or if that is to be tried again."""
     try:
         publish(place, chain, row, sound)
     except OSError as error:
         log.error("storage_failed", study=row.id, **observe.exception_facts(error))
-        return [], 1
+        return [], [row]
     except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
         with place.transaction() as transaction:
-            return [], int(_unforeseen(place, transaction, row, error))
-    return [row], 0
+            return [], [row] if _unforeseen(place, transaction, row, error) else []
+    return [row], []
 
 
 def _judge(place: Workplace, transaction: Transaction, row: AnyRow) -> Finished | None:

@@ -40,7 +40,7 @@ from node.process.recovery import recover
 from node.process.release import Chain
 from node.process.retention import finish_purging
 from node.process.starting import start_jobs
-from node.process.together import Taken
+from node.process.together import Postponed, Taken
 from node.process.warming import tell_profiles
 from node.process.workplace import Workplace
 from node.profile import ProfileError
@@ -72,6 +72,7 @@ class Run:
     ahead: Ahead = field(default_factory=Ahead)
     progress: Progress = field(default_factory=Progress)
     housekeeping: Housekeeping = field(default_factory=Housekeeping)
+    postponed: Postponed = field(default_factory=lambda: Postponed(TROUBLE_SECONDS))
     stopping: bool = False
     adopted_at: float = 0.0
     trouble_until: float = 0.0
@@ -129,12 +130,14 @@ def _take_steps(this: Run) -> int:
     completed = 0
     if not this.backlog:  # what lies there unread may belong to studies that look complete
         completed = complete_studies(place)
-    begun = 0 if _in_trouble(this) else _done(this, begin_generations(place, this.ahead))
+    begun = started = closed = 0
+    can_work = not _in_trouble(this)
+    if can_work:
+        begun = _done(this, begin_generations(place, this.ahead, this.postponed))
     this.progress.tell(place)
-    started = closed = 0
-    if not _in_trouble(this):  # workers first: they are busy while we close what others have done
+    if can_work:  # workers first: they are busy while we close what others have done
         started = _start_jobs(this)
-        closed = _done(this, close_generations(place, this.chain))
+        closed = _done(this, close_generations(place, this.chain, this.postponed))
     check_totals(place, this.housekeeping.audit)
     this.idle_until = 0.0 if under_way(place) else time.monotonic() + IDLE_SECONDS
     return completed + begun + closed + started
@@ -150,8 +153,8 @@ def _adopt(this: Run) -> int:
 
 
 def _done(this: Run, taken: Taken) -> int:
-    """Give how many studies took a step, and pause where the surroundings kept others from it."""
-    if taken.failed:
+    """Give how many studies took a step; pause where the surroundings let none of several."""
+    if taken.failed > 1 and not taken.done:
         _pause(this)
     return taken.done
 
@@ -194,7 +197,7 @@ def _drain(this: Run) -> None:
     while this.pool.active and time.monotonic() < deadline:
         _record(this, this.pool.collect(TICK_SECONDS))
     this.pool.stop()
-    close_generations(this.place, this.chain)
+    close_generations(this.place, this.chain, this.postponed)
     with this.place.transaction() as transaction:
         save_anchor(transaction.conn, this.place.clock)
     log.info("role_stopped")

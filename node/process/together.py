@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -23,23 +24,46 @@ class Taken:
     failed: int
 
 
+@dataclass(slots=True)
+class Postponed:
+    """The studies that the surroundings kept from a step: each waits before it is tried again."""
+
+    seconds: float
+    _until: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def put(self, rows: Sequence[AnyRow]) -> None:
+        """Let these wait from now on."""
+        self._until |= dict.fromkeys((row.id for row in rows), time.monotonic() + self.seconds)
+
+    def leave_out(self, rows: Sequence[AnyRow]) -> list[AnyRow]:
+        """Give those that need not wait."""
+        now = time.monotonic()
+        self._until = {study: until for study, until in self._until.items() if until > now}
+        return [row for row in rows if row.id not in self._until]
+
+
 def take_together(
     place: Workplace,
     rows: Sequence[AnyRow],
     step: Callable[[Transaction, AnyRow], T],
     amiss: Callable[[Transaction, AnyRow, Exception], bool],
-) -> tuple[list[tuple[AnyRow, T]], int]:
-    """Take a step with each study: give what came of it, and how many are to try it again.
+) -> tuple[list[tuple[AnyRow, T]], list[AnyRow]]:
+    """Take a step with each study: give what came of it, and those that are to try it again.
 
     Those are the ones that the surroundings kept from it. For any other error `amiss` is asked; it
     deals with the study, or has it tried again, too.
     """
     if not rows:
-        return [], 0
+        return [], []
     results: list[tuple[AnyRow, T]] = []
-    failed = 0
+    failed: list[AnyRow] = []
+    begun = False
     try:
         with place.transaction() as transaction:
+            begun = True
             for row in rows:
                 try:
                     with transaction.part():
@@ -47,10 +71,29 @@ def take_together(
                     results.append((row, result))
                 except (OSError, OperationalError) as error:  # a full disk, say
                     log.error("storage_failed", study=row.id, **observe.exception_facts(error))
-                    failed += 1
+                    failed.append(row)
                 except Exception as error:  # noqa: BLE001 -- a person must see what nobody foresaw
-                    failed += amiss(transaction, row, error)
+                    if amiss(transaction, row, error):
+                        failed.append(row)
     except OperationalError as error:  # none of it is written
+        if begun and len(rows) > 1:  # for one of them, perhaps, too large for what is free
+            return _take_apart(place, rows, step, amiss)
         log.error("storage_failed", **observe.exception_facts(error))
-        return [], len(rows)
+        return [], list(rows)
+    return results, failed
+
+
+def _take_apart(
+    place: Workplace,
+    rows: Sequence[AnyRow],
+    step: Callable[[Transaction, AnyRow], T],
+    amiss: Callable[[Transaction, AnyRow, Exception], bool],
+) -> tuple[list[tuple[AnyRow, T]], list[AnyRow]]:
+    """Take a step with each study in a transaction of its own."""
+    results: list[tuple[AnyRow, T]] = []
+    failed: list[AnyRow] = []
+    for row in rows:
+        result, again = take_together(place, [row], step, amiss)
+        results += result
+        failed += again
     return results, failed

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from node.outbox.chain import check_chain
-from node.process import beginning, closing, recording
+from node.process import beginning, closing, recording, role
 from node.process.finished import Finished
 from node.process.messages import Outcome
 from node.process.outcomes import Work
+from node.process.together import Postponed
 from node.process.workplace import Transaction, Workplace
 from tests.process.conftest import Door, small_studies
 
@@ -41,6 +42,9 @@ def test_a_study_that_cannot_begin_stops_no_other(
             raise error
 
     monkeypatch.setattr(beginning, "_record_generation", record)
+    # As long as it is: who waits for it would wait for ever, for it fails again each time.
+    monkeypatch.setattr(role, "TROUBLE_SECONDS", 5.0)
+    door.run.postponed.seconds = 600.0
     door.settle()
     states = {one.study: one.state for one in door.studies()}
     assert states.pop(bad) == state
@@ -49,13 +53,37 @@ def test_a_study_that_cannot_begin_stops_no_other(
     held = "unforeseen ZeroDivisionError" if state == "HELD" else ""
     assert (row.reason, row.generation) == (held, 0)
     monkeypatch.setattr(beginning, "_record_generation", real)
+    door.run.postponed = Postponed(0.0)  # ten minutes later
     if state == "HELD":
         door.decide("requeue", bad)
     door.settle()
     assert {one.state for one in door.studies()} == {"RELEASED"}
 
 
-def test_where_a_full_disk_undoes_all_that_begins_all_begin_later(
+def test_those_that_cannot_begin_leave_room_for_younger_ones(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest begin first, a few at a time: three that never do are not all there is."""
+    small_studies(door, 4, images=1)
+    door.tick()
+    *bad, young = [one.study for one in door.studies()]
+    real = beginning._record_generation
+
+    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
+        real(place, transaction, study_id, *rest)
+        if study_id in bad:
+            raise OSError(5, "")
+
+    monkeypatch.setattr(beginning, "_record_generation", record)
+    monkeypatch.setattr(beginning, "AT_ONCE", 2)
+    door.run.postponed.seconds = 600.0
+    door.settle()
+    states = {one.study: one.state for one in door.studies()}
+    assert states.pop(young) == "RELEASED"
+    assert set(states.values()) == {"COMPLETE"}
+
+
+def test_where_a_full_disk_undoes_all_that_begins_the_others_begin_without_that_study(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite has forgotten the studies before, too; no study is held for it."""
@@ -71,7 +99,9 @@ def test_where_a_full_disk_undoes_all_that_begins_all_begin_later(
 
     monkeypatch.setattr(beginning, "_record_generation", record)
     door.settle()
-    assert {one.state for one in door.studies()} == {"COMPLETE"}
+    states = {one.study: one.state for one in door.studies()}
+    assert states.pop(last) == "COMPLETE"
+    assert set(states.values()) == {"RELEASED"}
     monkeypatch.setattr(beginning, "_record_generation", real)
     door.settle()
     assert {one.state for one in door.studies()} == {"RELEASED"}
