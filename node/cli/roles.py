@@ -70,9 +70,18 @@ def _run_role(name: str, config_path: Path | None) -> None:
     trail = Trail(zone / "audit" / f"{name}.jsonl")
     observe.set_up_logging(config.log.format, config.log.level, name, audit=trail)
     observe.name_process(name)
+    _forget_script()
     if name == "receive":
         _leave_codecs_out()
     sys.exit(_guarded(name, config))
+
+
+def _forget_script() -> None:
+    """Keep each job's process from running `deid-node` again, which would load all its verbs.
+
+    multiprocessing does so for a main module that is a file and no module of a package.
+    """
+    sys.modules["__main__"].__file__ = None
 
 
 def _leave_codecs_out() -> None:
