@@ -32,7 +32,7 @@ class Limits:
 
 def give_way(niceness: int) -> None:
     """Let whoever is less nice go first; a process that is nicer already stays so."""
-    with suppress(OSError):  # systemd's filter may forbid it; there the unit says Nice=
+    with suppress(OSError):  # the filter of web's unit forbids it; there Nice= is for all
         own = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, 0, max(own, niceness))
 
