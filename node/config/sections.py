@@ -68,7 +68,7 @@ class Peer(Section):
 
     @property
     def is_bound_to_tls(self) -> bool:
-        """Whether it is taken over TLS only; so it hears of us over TLS, too."""
+        """Whether it is taken over TLS only, even where a plain port is open."""
         return self.tls_required or bool(self.certificate_sha256)
 
     @model_validator(mode="after")
@@ -110,6 +110,10 @@ class Receive(Section):
         if bound and self.tls is None:
             raise ValueError(f"{', '.join(bound)}: taken over TLS only, without [receive.tls]")
         return self
+
+    def reports_over_tls(self, peer: Peer) -> bool:
+        """Tell whether a peer hears of us over TLS: it is taken over nothing else."""
+        return peer.is_bound_to_tls or not self.port
 
 
 class Completion(Section):

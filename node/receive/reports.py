@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from node.config import Peer
+from node.config import Peer, Receive
 from node.receive.commitment import Outcome
 from node.upper_layer import (
     Command,
@@ -61,9 +61,14 @@ class Reports:
     """Results that wait for their association."""
 
     def __init__(
-        self, stop: threading.Event, deadlines: Deadlines, tls: ssl.SSLContext | None = None
+        self,
+        stop: threading.Event,
+        receive: Receive,
+        deadlines: Deadlines,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._stop = stop
+        self._receive = receive
         self._deadlines = deadlines
         self._tls = tls
         self._queue: queue.Queue[Report] = queue.Queue(_LONGEST_QUEUE)
@@ -90,7 +95,7 @@ class Reports:
             self._deliver(report)
 
     def _deliver(self, report: Report) -> None:
-        tls = self._tls if report.peer.is_bound_to_tls else None
+        tls = self._tls if self._receive.reports_over_tls(report.peer) else None
         reason = ""
         for wait in _WAITS:
             if self._stop.wait(wait):

@@ -49,7 +49,7 @@ def run(config: NodeConfig) -> int:
         listening, reporting = tls_of(config.receive)
     except OSError:
         return _fail("[receive.tls]: certificate, private key or client_ca cannot be used", 2)
-    reports = Reports(stop, deadlines, reporting)
+    reports = Reports(stop, config.receive, deadlines, reporting)
     if _reports_elsewhere(config.receive):
         reports.start()
     receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)

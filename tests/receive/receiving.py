@@ -82,7 +82,7 @@ def receiving(folder: Path, **receive: Any) -> Iterator[Receiving]:
     policy = policy_of(config)
     storage = Storage(inbox, config.receive.min_free_bytes)
     listening, reporting = tls_of(config.receive)
-    reports = Reports(stop, Deadlines(), reporting)
+    reports = Reports(stop, config.receive, Deadlines(), reporting)
     reports.start()
     receiver = Receiver(inbox, config.receive, policy, Places(policy), storage, reports)
     listeners = listen(config.receive, receiver, deadlines_of(config.receive), listening)

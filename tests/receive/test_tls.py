@@ -135,16 +135,19 @@ def test_without_a_certificate_of_the_authority_no_association_begins(
         assert not both.node.arrived
 
 
+@pytest.mark.parametrize("bound", ["by itself", "by the node, whose plain port is closed"])
 def test_a_peer_that_must_use_tls_hears_of_its_commitment_over_tls(
-    tmp_path: Path, certificates: Certificates
+    tmp_path: Path, certificates: Certificates, bound: str
 ) -> None:
     """A report names original UIDs: they do not go in the clear where images may not come so."""
+    itself = bound == "by itself"
+    plain = {} if itself else {"port": 0}
     context, _ = _context(certificates, "ct1")
     theirs = server_context(*certificates.issue("listener", "127.0.0.1"), certificates.ca)
-    facts = {"tls_required": True, "host": "127.0.0.1", "port": free_port()}
+    facts = {"tls_required": itself, "host": "127.0.0.1", "port": free_port()}
     peers = ({"ae_title": "CT1", "commitment": True, **facts},)
     with (
-        secured(tmp_path, certificates, peers=peers) as both,
+        secured(tmp_path, certificates, peers=peers, **plain) as both,
         a_peers_listener(facts["port"], theirs) as heard,
     ):
         with open_association(
