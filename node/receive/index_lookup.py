@@ -20,7 +20,7 @@ _AT_A_TIME = 500
 
 
 class IndexFailed(OSError):  # noqa: N818 -- a fact, as a disk's failure is
-    """The index is there and does not answer: its disk, its file or its lock."""
+    """The index is there and does not answer: its disk, its file, its lock or its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Indexed:
 
 
 def instances_in_index(wanted: set[str], inbox: Inbox) -> list[Indexed]:
-    """Give the rows with these SOP Instance UIDs; none while there is no index that we can read.
+    """Give the rows with these SOP Instance UIDs; none while there is no index yet.
 
-    Raises IndexFailed.
+    Raises IndexFailed where there is one, and it cannot be asked.
     """
+    if not inbox.database.exists():
+        return []
     try:
         engine = open_index(inbox.database, readonly=True)
         try:
             return list(_look_up(sorted(wanted), engine, inbox))
         finally:
             engine.dispose()
-    except (DatabaseNotReady, DatabaseTooNew):
-        return []
-    except SQLAlchemyError as error:
+    except (DatabaseNotReady, DatabaseTooNew, SQLAlchemyError) as error:
         raise IndexFailed from error
 
 

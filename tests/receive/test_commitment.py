@@ -6,13 +6,14 @@ import errno
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 from structlog.testing import capture_logs
 
 from node.inbox.index import open_index
@@ -20,6 +21,7 @@ from node.inbox.layout import Inbox
 from node.inbox.tables import instance as instance_table
 from node.inbox.tables import study as study_table
 from node.receive.commitment import NotARequest, Reference, Request, read_request, settle
+from node.receive.index_lookup import IndexFailed
 from node.upper_layer import (
     Command,
     CommandField,
@@ -203,6 +205,45 @@ def test_what_cannot_be_told_is_not_committed_to(
         assert status == Status.PROCESSING_FAILURE
         assert send(association, ct(2), 4) == Status.SUCCESS
     assert [event["event"] for event in said].count("storage_failed") == 2
+
+
+def _not_migrated(conn: Connection) -> None:
+    conn.exec_driver_sql("DROP TABLE alembic_version")
+
+
+def _of_a_newer_version(conn: Connection) -> None:
+    conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+
+@pytest.mark.parametrize("spoil", [_not_migrated, _of_a_newer_version])
+def test_an_index_that_cannot_be_opened_is_not_an_empty_one(
+    tmp_path: Path, spoil: Callable[[Connection], None]
+) -> None:
+    """A peer that heard 0112H of what we hold would send it again, or lose its trust in us."""
+    _, held, _ = encoded(ct(1))
+    with (
+        capture_logs() as said,
+        receiving(tmp_path, peers=peer()) as node,
+        asking(node.port) as association,
+    ):
+        send(association, ct(1))
+        _adopt(node, "RECEIVED")
+        engine = open_index(node.inbox.database)
+        with engine.begin() as conn:
+            spoil(conn)
+        engine.dispose()
+        status = association.request_commitment(COMMIT, 2, TRANSACTION, [(CT, held)])
+        assert status == Status.PROCESSING_FAILURE
+    assert "storage_failed" in [event["event"] for event in said]
+
+
+def test_an_index_that_may_not_be_opened_is_not_an_empty_one(tmp_path: Path) -> None:
+    """A folder in its place stands for each reason why SQLite cannot open it."""
+    inbox = Inbox(tmp_path)
+    inbox.create()
+    inbox.database.mkdir()
+    with pytest.raises(IndexFailed):
+        settle(Request(TRANSACTION, (Reference(CT, "1.2.3"),)), inbox)
 
 
 def test_a_mistake_of_ours_is_not_told_as_the_disks(
