@@ -126,11 +126,13 @@ def _in_index(wanted: set[str], inbox: Inbox) -> dict[str, str]:
     # Only a node that commits pays for the database's library in this role.
     from node.receive.index_lookup import instances_in_index  # noqa: PLC0415
 
-    return {
-        row.sop_instance: row.sop_class
-        for row in instances_in_index(wanted, inbox)
-        if row.path.is_file()
-    }
+    found = [row for row in instances_in_index(wanted, inbox) if row.path.is_file()]
+    if found:
+        # Adoption renames before it syncs, and may take what its association has not answered yet.
+        for folder in {row.path.parent for row in found}:
+            disk.fsync_dir(folder)
+        disk.fsync_dir(inbox.studies)
+    return {row.sop_instance: row.sop_class for row in found}
 
 
 def _in_arrived(wanted: set[str], inbox: Inbox) -> dict[str, str]:

@@ -184,6 +184,22 @@ def test_an_adopted_instance_is_committed_to_until_it_is_purged(tmp_path: Path) 
         assert report_on(association).failed == [(held, Status.NO_SUCH_SOP_INSTANCE)]
 
 
+def test_an_adopted_instance_is_committed_to_once_its_name_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file may be renamed and not synced: its study's folder is, and what names that."""
+    _, held, _ = encoded(ct(1))
+    synced: list[Path] = []
+    with receiving(tmp_path, peers=peer()) as node, asking(node.port) as association:
+        send(association, ct(1))
+        path = _adopt(node, "RECEIVED")
+        with monkeypatch.context() as watched:
+            watched.setattr("node.disk.fsync_dir", synced.append)
+            association.request_commitment(COMMIT, 2, TRANSACTION, [(CT, held)])
+            assert report_on(association).committed == [held]
+    assert synced == [path.parent, node.inbox.studies]
+
+
 def test_what_cannot_be_told_is_not_committed_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
