@@ -44,7 +44,6 @@ _DECODERS = dict.fromkeys(JPEG_2000_FAMILY, "pylibjpeg") | {
     RLE: "pylibjpeg", JPEG_LS: "pyjpegls", JPEG_LS_NEAR: "pyjpegls",
     **dict.fromkeys(JPEG_FAMILY, "gdcm"),
 }  # fmt: skip
-_OFFSET_TABLES = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 Pixels = npt.NDArray[Any]
 
@@ -177,8 +176,8 @@ class Image:
         if keyword == "PixelData" and high != options["bits_stored"] - 1:
             raise CannotDecode("its High Bit is not Bits Stored less one, which codecs ignore")
         options |= {"pixel_keyword": keyword, "pixel_vr": self.pixel_vr}
-        if all(name in dataset for name in _OFFSET_TABLES):
-            options["extended_offsets"] = tuple(dataset[name].value for name in _OFFSET_TABLES)
+        if not all(options.get("extended_offsets", ())):  # a table without a value finds no frame
+            del options["extended_offsets"]
         return options
 
 

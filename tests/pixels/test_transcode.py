@@ -226,6 +226,28 @@ def test_a_picture_with_other_frames_than_it_says_is_not_written(
         transcoded(tmp_path / "compressed.dcm", tmp_path, EXPLICIT)
 
 
+@pytest.mark.parametrize(
+    "empty", ["none", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "both"]
+)
+def test_frames_are_found_with_an_extended_offset_table_or_without(
+    tmp_path: Path, empty: str
+) -> None:
+    """Either part may have no value (PS3.3 C.7.6.3.1.8): the frames are found all the same."""
+    source = transcoded(make_frames(2, rows=33), tmp_path, RLE)
+    frames = list(generate_frames(source.PixelData, number_of_frames=2))
+    offsets, lengths = (0, 8 + len(frames[0])), map(len, frames)
+    source.ExtendedOffsetTable = b"".join(one.to_bytes(8, "little") for one in offsets)
+    source.ExtendedOffsetTableLengths = b"".join(one.to_bytes(8, "little") for one in lengths)
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if empty in (keyword, "both"):
+            source[keyword].value = None
+    source.save_as(tmp_path / "compressed.dcm")
+    (tmp_path / "target.dcm").unlink()
+    made = transcoded(tmp_path / "compressed.dcm", tmp_path, EXPLICIT)
+    assert "ExtendedOffsetTable" not in made
+    assert np.array_equal(made.pixel_array, make_frames(2, rows=33).pixel_array)
+
+
 def test_samples_that_do_not_lie_at_the_bottom_are_not_touched(tmp_path: Path) -> None:
     """A High Bit above Bits Stored: codecs would take the wrong bits without a word."""
     source = make_instance()
