@@ -24,9 +24,10 @@ MEMORY_BYTES = 768 * 1024 * 1024
 MEMORY_PER_BYTE = 6
 #: The largest files of the workers may sum up to this; a larger one runs alone.
 BYTES_AT_ONCE = 512 * 1024 * 1024
-#: Jobs that share a worker have so long together; then each is alone, with all its time.
-#: So an image that hangs holds the studies beside it no longer than this.
+#: Jobs that share a worker have so long together, and no less than this for each instance; then
+#: each is alone, with all its time. So an image that hangs holds the studies beside it no longer.
 SHARED_SECONDS = 60.0
+SHARED_SECONDS_EACH = 1.0
 _LARGEST = (
     select(func.max(job.c.largest).label("bytes"))
     .where(job.c.state == "ACTIVE")
@@ -100,7 +101,8 @@ def launch(
     memory = MEMORY_BYTES + MEMORY_PER_BYTE * largest
     timeout = place.config.process.job_timeout_seconds
     if len(run.jobs) > 1 and not spare_time:
-        timeout = min(timeout, SHARED_SECONDS)
+        together = max(SHARED_SECONDS, SHARED_SECONDS_EACH * len(run.instances))
+        timeout = min(timeout, together)
     limits = Limits(memory, int(timeout) + 1, spare_time)
     pool.start(run.number, treat_all, messages, timeout, limits)
 

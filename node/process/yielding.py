@@ -10,7 +10,7 @@ import time
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from sqlalchemy import Boolean, and_, bindparam, or_, select
+from sqlalchemy import Boolean, and_, bindparam, func, or_, select
 
 from node.inbox.states import StudyState
 from node.inbox.tables import job, study
@@ -18,23 +18,27 @@ from node.pool import Pool
 from node.process.messages import AHEAD
 from node.process.workplace import Workplace
 
-#: A job that others wait for has so long to end.
+#: A run that others wait for has so long to end, and no less than this for each instance: so long
+#: it would take at most to make them again, and all that it did is lost when it is ended.
 SECONDS = 2.0
+SECONDS_EACH = 1 / 32
 
 _queued = job.alias()
 _JOBS_WAIT = (
     select(_queued.c.id).where(_queued.c.state == "QUEUED", _queued.c.generation != AHEAD).exists()
 )
-#: The workers ahead that a complete study waits for; if jobs wait for slots, all.
+#: The workers ahead that a complete study waits for; if jobs wait for slots, all. And how many
+#: instances each has.
 _WAITED_FOR = (
-    select(job.c.run)
+    select(job.c.run, func.sum(func.json_array_length(job.c.instances)))
     .join(study, study.c.id == job.c.study)
-    .where(
-        job.c.generation == AHEAD,
+    .where(job.c.generation == AHEAD)
+    .group_by(job.c.run)
+    .having(
         or_(
-            study.c.state == StudyState.COMPLETE,
+            func.max(study.c.state == StudyState.COMPLETE),
             and_(bindparam("slots_short", type_=Boolean), _JOBS_WAIT),
-        ),
+        )
     )
 )
 
@@ -52,10 +56,14 @@ class Yielding:
             return
         now = time.monotonic()
         with place.index.connect() as conn:
-            runs = conn.execute(_WAITED_FOR, {"slots_short": not pool.free}).scalars()
-            waited_for = active & set(runs)
+            rows = conn.execute(_WAITED_FOR, {"slots_short": not pool.free})
+            waited_for = {token: count for token, count in rows if token in active}
         self.since = {token: self.since.get(token, now) for token in waited_for}
-        late = {token for token, since in self.since.items() if now - since >= SECONDS}
+        late = {
+            token
+            for token, count in waited_for.items()
+            if now - self.since[token] >= max(SECONDS, SECONDS_EACH * count)
+        }
         pool.kill(*late - self.ended)
         self.ended |= late
 

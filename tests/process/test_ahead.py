@@ -34,6 +34,12 @@ def arrive(door: Door, count: int = ENOUGH, first: int = 1, **facts: str) -> lis
     return door.arrive(*images)
 
 
+def give_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End workers ahead as soon as somebody waits for them."""
+    monkeypatch.setattr(yielding, "SECONDS", 0.0)
+    monkeypatch.setattr(yielding, "SECONDS_EACH", 0.0)
+
+
 def treated(door: Door) -> Counter[str]:
     """Count how often each instance was given to a worker."""
     return Counter(file.instance for message in door.pool.started for file in message.files)
@@ -251,7 +257,7 @@ def test_a_worker_that_gets_no_time_gives_way_to_its_own_study(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine spare time may never come: the study is made as if nobody were ahead."""
-    monkeypatch.setattr(yielding, "SECONDS", 0.0)
+    give_way_at_once(monkeypatch)
     names = arrive(door)
     door.pool.hold = True
     door.tick(2)
@@ -269,7 +275,7 @@ def test_workers_ahead_leave_their_slots_to_a_complete_study(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for a slot in which a worker waits for spare time."""
-    monkeypatch.setattr(yielding, "SECONDS", 0.0)
+    give_way_at_once(monkeypatch)
     monkeypatch.setattr(ahead, "QUIET_SECONDS", 1000.0)
     door.pool.slots = 1
     door.arrive(make_instance(patient=2))
@@ -285,3 +291,23 @@ def test_workers_ahead_leave_their_slots_to_a_complete_study(
     door.tick(3)
     states = {one.study == small.study: one.state for one in door.studies()}
     assert states == {True: "RELEASED", False: "RECEIVING"}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+def test_a_worker_that_is_ahead_with_much_has_longer_to_end(
+    door: Door, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """All that it did is lost when it is ended, so its time grows with the images that it has."""
+    monkeypatch.setattr(yielding, "SECONDS", 0.0)
+    monkeypatch.setattr(yielding, "SECONDS_EACH", seconds / ENOUGH)
+    names = arrive(door)
+    door.pool.hold = True
+    door.tick(2)
+    door.clock.time += 20
+    door.tick(2)
+    assert door.study().state == "COMPLETE"
+    assert [not one.death for one in door.pool.ended] == [seconds > 0.0]
+    door.pool.hold = False
+    door.settle()
+    assert treated(door) == Counter(names if seconds else names + names)
+    assert (door.study().state, door.study().released) == ("RELEASED", ENOUGH)

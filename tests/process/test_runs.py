@@ -169,6 +169,23 @@ def test_what_hangs_holds_no_study_beside_it_for_long(
     assert {jobs.SHARED_SECONDS, alone} == set(expected)
 
 
+def test_a_worker_that_is_shared_by_many_has_time_for_all_of_them(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fixed time would be too short for many slow images: each would then be done twice."""
+    monkeypatch.setattr(jobs, "SHARED_SECONDS", 7.0)
+    monkeypatch.setattr(jobs, "SHARED_SECONDS_EACH", 0.5)
+    small_studies(door, 12)
+    alone = door.config.process.job_timeout_seconds
+    door.settle()
+    sizes = [sum(len(job.files) for job in run) for run in door.pool.runs]
+    assert max(sizes) > 14
+    assert door.pool.timeouts == [
+        max(7.0, size / 2) if len(run) > 1 else alone
+        for size, run in zip(sizes, door.pool.runs, strict=True)
+    ]
+
+
 def test_one_instance_of_a_shared_worker_that_died_is_not_given_up_for_that(
     make_door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
 ) -> None:
