@@ -12,6 +12,7 @@ nobody else wants. On a busy machine that may be none: yielding.py.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -115,9 +116,13 @@ class Ahead:
         return trouble
 
     def take(self, plan: Plan) -> Sequence[Outcome]:
-        """Hand over what was made for a generation that begins."""
+        """Hand over what was made for a generation that begins.
+
+        It is kept until that is written: the next sweep forgets it, or it is asked for again.
+        """
         self.arrived.pop(plan.study, None)
-        return tuple(self.made.pop(plan, {}).values())
+        self.swept = -math.inf  # due at once
+        return tuple(self.made.get(plan, {}).values())
 
     def _waiting(self, place: Workplace) -> list[Candidate[tuple[str, Chunk]]]:
         """Give a chunk of each study that may be worked at; the study that waits longest first."""

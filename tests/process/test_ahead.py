@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.pool import PoolBroken
-from node.process import ahead, jobs, yielding
+from node.process import ahead, beginning, jobs, role, yielding
 from node.process.worker import treat_all
 from tests.factories import make_instance, patient_id
 from tests.process import scripted
@@ -311,3 +312,59 @@ def test_a_worker_that_is_ahead_with_much_has_longer_to_end(
     door.settle()
     assert treated(door) == Counter(names if seconds else names + names)
     assert (door.study().state, door.study().released) == ("RELEASED", ENOUGH)
+
+
+def test_a_beginning_that_is_undone_loses_nothing_that_was_made(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was full as the study began: it begins again, and no worker does anything twice."""
+    monkeypatch.setattr(role, "TROUBLE_SECONDS", 0.0)
+    names = arrive(door)
+    door.tick(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(beginning, "queue_jobs", raising(OSError(errno.ENOSPC, "disk full")))
+        door.clock.time += 20
+        door.tick(3)
+        assert door.study().state == "COMPLETE"
+    door.settle()
+    assert treated(door) == Counter(names)
+    assert (door.study().state, door.study().released) == ("RELEASED", ENOUGH)
+    assert not door.run.ahead.made
+
+
+def test_a_study_that_could_not_begin_leaves_nothing_in_staging(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made for the generation that nobody could begin is thrown away."""
+    monkeypatch.setattr(beginning, "queue_jobs", raising(ZeroDivisionError()))
+    arrive(door)
+    door.tick(2)
+    assert len(list(door.outbox.staging.glob("*/*.dcm"))) == ENOUGH
+    door.clock.time += 20
+    door.tick(3)
+    assert door.study().state == "HELD"
+    assert list(door.outbox.staging.iterdir()) == []
+
+
+def test_what_was_made_is_forgotten_once_its_study_has_begun(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study that is made anew gets new outcomes, however soon that is."""
+    names = arrive(door, SeriesDescription="leak")
+    door.tick(3)
+    monkeypatch.setattr(ahead, "SWEEP_SECONDS", 1000.0)
+    door.settle()
+    assert door.study().state == "HELD"
+    assert not door.run.ahead.made
+    door.decide("requeue", door.study().study)
+    door.settle()
+    assert treated(door) == Counter(names + names)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    """Give a function that always raises this."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
