@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from node.config import Peer, Receive
+from node.observe import exception_facts
 from node.receive.commitment import Outcome
 from node.upper_layer import (
     Command,
@@ -96,21 +97,23 @@ class Reports:
 
     def _deliver(self, report: Report) -> None:
         tls = self._tls if self._receive.reports_over_tls(report.peer) else None
-        reason = ""
+        why: dict[str, object] = {}
         for wait in _WAITS:
             if self._stop.wait(wait):
                 return
             try:
                 send_report(report, self._deadlines, tls)
             except UpperLayerError as error:
-                reason = type(error).__name__
+                why = {"reason": type(error).__name__}
+            except Exception as error:  # noqa: BLE001 -- it costs this result, not all that follow
+                why = exception_facts(error)
             else:
                 return
         log.warning(
             "configuration_warning",
             what="a commitment result could not be delivered to the peer's host and port",
             peer=report.peer.ae_title,
-            reason=reason,
+            **why,
         )
 
 

@@ -149,6 +149,29 @@ def test_a_peer_that_is_not_there_is_tried_again(
             assert wait_until(lambda: bool(heard.results))
 
 
+def test_a_result_that_meets_a_mistake_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that cannot be a name is no error of the network; the next peer gets its result."""
+    monkeypatch.setattr("node.receive.reports._WAITS", (0.0,))
+    port = free_port()
+    (misnamed,) = peer(ae_title="MR1", host="a..b", port=104)
+    peers = (misnamed, *peer(host="127.0.0.1", port=port))
+    with (
+        capture_logs() as said,
+        receiving(tmp_path, peers=peers) as node,
+        a_peers_listener(port) as heard,
+    ):
+        for calling in ("MR1", "CT1"):
+            with open_association(
+                "127.0.0.1", node.port, calling, "DEIDNODE", PROPOSALS
+            ) as association:
+                association.request_commitment(COMMIT, 2, TRANSACTION, [(CT, "1.2.3")])
+        assert wait_until(lambda: bool(heard.results), 20)
+    (warning,) = [event for event in said if event["event"] == "configuration_warning"]
+    assert (warning["peer"], warning["exception"]) == ("MR1", "UnicodeError")
+
+
 def _adopt(node: Receiving | Inbox, state: str) -> Path:
     """Do to the one file in `arrived` what adoption does."""
     inbox = node.inbox if isinstance(node, Receiving) else node
