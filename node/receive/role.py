@@ -47,8 +47,10 @@ def run(config: NodeConfig) -> int:
     deadlines = deadlines_of(config.receive)
     try:
         listening, reporting = tls_of(config.receive)
-    except OSError:
+    except ssl.SSLError:
         return _fail("[receive.tls]: certificate, private key or client_ca cannot be used", 2)
+    except OSError as error:  # the disk, or a file that is just being replaced
+        return _fail(f"[receive.tls]: a file cannot be read: {error.strerror}", 1)
     reports = Reports(stop, config.receive, deadlines, reporting)
     if _reports_elsewhere(config.receive):
         reports.start()
@@ -103,7 +105,8 @@ def listen(
 def tls_of(receive: Receive) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
     """Give what TLS peers are taken with, and what they are reported to with.
 
-    Raises OSError where a file is missing or is not what it should be.
+    Raises ssl.SSLError where a file is not what it should be, another OSError where it cannot be
+    read.
     """
     files = receive.tls
     if files is None:

@@ -50,13 +50,25 @@ def test_tls_files_that_are_none_are_told(role: Role) -> None:
     """One clear line, exit 2: only a person can mend them."""
     other = role.folder / "other.crt"
     other.write_text("no certificate")
-    with (role.folder / "node.toml").open("a") as config:
-        config.write(
-            f'[receive.tls]\ncertificate = "{other}"\n'
-            f'private_key = "{other}"\nclient_ca = "{other}"\n'
-        )
+    _take_tls_files_from(role, other)
     assert role.spawn().wait(100) == 2
     assert "[receive.tls]" in (role.folder / "log").read_text()
+
+
+def test_tls_files_that_cannot_be_read_now_are_tried_again(role: Role) -> None:
+    """One clear line, exit 1: a disk that fails is no mistake in the configuration."""
+    _take_tls_files_from(role, Path("/proc/self/mem"))  # a file whose first byte gives EIO
+    assert role.spawn().wait(100) == 1
+    told = (role.folder / "log").read_text()
+    assert "[receive.tls]: a file cannot be read: Input/output error" in told
+
+
+def _take_tls_files_from(role: Role, file: Path) -> None:
+    """Configure TLS with one file for all."""
+    with (role.folder / "node.toml").open("a") as config:
+        config.write(
+            f'[receive.tls]\ncertificate = "{file}"\nprivate_key = "{file}"\nclient_ca = "{file}"\n'
+        )
 
 
 def test_its_life_is_told_and_its_start_is_in_its_trail(role: Role) -> None:
