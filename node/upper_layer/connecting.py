@@ -60,8 +60,8 @@ def _connect(
 ) -> socket.socket:
     try:
         sock = socket.create_connection((host, port), deadlines.connect)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, UnicodeError) as error:  # a host that is no name, such as `a..b`
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise ConnectionFailed(f"no connection to the peer: {reason}") from None
     if tls is None:
         return sock

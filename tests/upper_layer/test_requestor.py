@@ -325,6 +325,12 @@ def test_a_closed_port_is_told() -> None:
     assert told.value.retryable
 
 
+def test_a_host_that_is_no_name_is_told() -> None:
+    """Python's own error for it is no OSError."""
+    with pytest.raises(ConnectionFailed):
+        open_association("a..b", 104, "US", "PACS", [Proposal(1, CT, (IMPLICIT,))], Deadlines())
+
+
 def test_contexts_that_were_refused_are_told() -> None:
     """And what has no context is not sent."""
 
