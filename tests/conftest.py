@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pydicom.data
@@ -81,3 +83,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def corpus() -> Path:
     """Give the folder that DEID_NODE_CORPUS names."""
     return Path(CORPUS)
+
+
+@pytest.fixture
+def server_of_senders() -> Iterator[None]:
+    """Have senders forked from a server of their own, outside tests/forward.
+
+    Python keeps one such server a process; the workers' one has left the network.
+    """
+    forkserver._forkserver._stop()
+    yield
+    forkserver._forkserver._stop()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from node.outbox.states import DeliveryState
 from tests.forward.harness import make_world, tick_until
 from tests.pixels.images import EXPLICIT, RLE
 
 
+@pytest.mark.usefixtures("server_of_senders")
 def test_a_destination_is_never_given_what_it_does_not_take(tmp_path: Path) -> None:
     """The delivery is refused in words that name the cure, and no file is written."""
     folder = tmp_path / "files"

@@ -61,7 +61,7 @@ class Site:
 
 
 @pytest.fixture
-def site(make_door: Callable[..., Door]) -> Iterator[Site]:
+def site(server_of_senders: None, make_door: Callable[..., Door]) -> Iterator[Site]:  # noqa: ARG001
     """Release a study of two instances, of which one is refused."""
     with running(FaultyPacs(store_faults=deque([REFUSED]))) as pacs:
         door = make_door(
