@@ -20,6 +20,7 @@ from node.inbox.index import open_index
 from node.inbox.layout import Inbox
 from node.inbox.tables import instance as instance_table
 from node.inbox.tables import study as study_table
+from node.receive import reports
 from node.receive.commitment import NotARequest, Reference, Request, read_request, settle
 from node.receive.index_lookup import IndexFailed
 from node.upper_layer import (
@@ -152,11 +153,18 @@ def test_a_peer_that_is_not_there_is_tried_again(
 def test_a_result_that_meets_a_mistake_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that cannot be a name is no error of the network; the next peer gets its result."""
+    """What nobody foresaw with one is told; the next peer gets its result."""
     monkeypatch.setattr("node.receive.reports._WAITS", (0.0,))
     port = free_port()
-    (misnamed,) = peer(ae_title="MR1", host="a..b", port=104)
-    peers = (misnamed, *peer(host="127.0.0.1", port=port))
+    peers = (*peer(ae_title="MR1", host="127.0.0.1", port=port), *peer(host="127.0.0.1", port=port))
+    real = reports.send_report
+
+    def send_report(report: reports.Report, *rest: Any) -> int:
+        if report.peer.ae_title == "MR1":
+            raise ZeroDivisionError
+        return real(report, *rest)
+
+    monkeypatch.setattr(reports, "send_report", send_report)
     with (
         capture_logs() as said,
         receiving(tmp_path, peers=peers) as node,
@@ -169,7 +177,7 @@ def test_a_result_that_meets_a_mistake_holds_up_no_other(
                 association.request_commitment(COMMIT, 2, TRANSACTION, [(CT, "1.2.3")])
         assert wait_until(lambda: bool(heard.results), 20)
     (warning,) = [event for event in said if event["event"] == "configuration_warning"]
-    assert (warning["peer"], warning["exception"]) == ("MR1", "UnicodeError")
+    assert (warning["peer"], warning["exception"]) == ("MR1", "ZeroDivisionError")
 
 
 def _adopt(node: Receiving | Inbox, state: str) -> Path:
