@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,6 +17,25 @@ from node.process.outcomes import Work
 from node.process.together import Postponed
 from node.process.workplace import Transaction, Workplace
 from tests.process.conftest import Door, small_studies
+
+
+@contextmanager
+def failing_to_begin(
+    monkeypatch: pytest.MonkeyPatch,
+    studies: Collection[str],
+    fail: Callable[[Transaction, str], None],
+) -> Iterator[None]:
+    """Let something go wrong with these studies, each time when their rows are half written."""
+    real = beginning._record_generation
+
+    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
+        real(place, transaction, study_id, *rest)
+        if study_id in studies:
+            fail(transaction, study_id)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(beginning, "_record_generation", record)
+        yield
 
 
 @pytest.mark.parametrize(
@@ -34,25 +53,21 @@ def test_a_study_that_cannot_begin_stops_no_other(
     small_studies(door, 5, images=2)
     door.tick()
     bad = door.studies()[2].study
-    real = beginning._record_generation
 
-    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
-        real(place, transaction, study_id, *rest)
-        if study_id == bad:
-            raise error
+    def fail(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(beginning, "_record_generation", record)
     # As long as it is: who waits for it would wait for ever, for it fails again each time.
     monkeypatch.setattr(role, "TROUBLE_SECONDS", 5.0)
     door.run.postponed.seconds = 600.0
-    door.settle()
+    with failing_to_begin(monkeypatch, {bad}, fail):
+        door.settle()
     states = {one.study: one.state for one in door.studies()}
     assert states.pop(bad) == state
     assert set(states.values()) == {"RELEASED"}
     row = next(one for one in door.studies() if one.study == bad)
     held = "unforeseen ZeroDivisionError" if state == "HELD" else ""
     assert (row.reason, row.generation) == (held, 0)
-    monkeypatch.setattr(beginning, "_record_generation", real)
     door.run.postponed = Postponed(0.0)  # ten minutes later
     if state == "HELD":
         door.decide("requeue", bad)
@@ -66,21 +81,22 @@ def test_those_that_cannot_begin_leave_room_for_younger_ones(
     """The oldest begin first, a few at a time: three that never do are not all there is."""
     small_studies(door, 4, images=1)
     door.tick()
-    *bad, young = [one.study for one in door.studies()]
-    real = beginning._record_generation
+    all_of_them = {one.study for one in door.studies()}
+    bad: set[str] = set()
 
-    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
-        real(place, transaction, study_id, *rest)
-        if study_id in bad:
+    def fail(_: Transaction, study_id: str) -> None:
+        if len(bad) < 3 or study_id in bad:  # the first three that it comes to
+            bad.add(study_id)
             raise OSError(5, "")
 
-    monkeypatch.setattr(beginning, "_record_generation", record)
     monkeypatch.setattr(beginning, "AT_ONCE", 2)
     door.run.postponed.seconds = 600.0
-    door.settle()
+    with failing_to_begin(monkeypatch, all_of_them, fail):
+        door.settle()
     states = {one.study: one.state for one in door.studies()}
-    assert states.pop(young) == "RELEASED"
-    assert set(states.values()) == {"COMPLETE"}
+    assert {study: state for study, state in states.items() if state == "COMPLETE"}.keys() == bad
+    assert len(bad) == 3
+    assert [states[young] for young in all_of_them - bad] == ["RELEASED"]
 
 
 def test_where_a_full_disk_undoes_all_that_begins_the_others_begin_without_that_study(
@@ -90,19 +106,11 @@ def test_where_a_full_disk_undoes_all_that_begins_the_others_begin_without_that_
     small_studies(door, 3, images=1)
     door.tick()
     last = door.studies()[2].study
-    real = beginning._record_generation
-
-    def record(place: Workplace, transaction: Transaction, study_id: str, *rest: Any) -> None:
-        real(place, transaction, study_id, *rest)
-        if study_id == last:
-            _fill_the_disk(transaction, study_id)
-
-    monkeypatch.setattr(beginning, "_record_generation", record)
-    door.settle()
+    with failing_to_begin(monkeypatch, {last}, _fill_the_disk):
+        door.settle()
     states = {one.study: one.state for one in door.studies()}
     assert states.pop(last) == "COMPLETE"
     assert set(states.values()) == {"RELEASED"}
-    monkeypatch.setattr(beginning, "_record_generation", real)
     door.settle()
     assert {one.state for one in door.studies()} == {"RELEASED"}
 
