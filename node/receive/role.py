@@ -96,9 +96,11 @@ def listen(
             deadlines=deadlines,
             max_pdu_length=receive.max_pdu_length,
         )
-        listener.start()
-        log.info("listener_opened", port=listener.port, tls=context is not None)
         listeners.append(listener)
+    # Only when all ports are ours: a role that fails here has taken no peer.
+    for listener, (port, context) in zip(listeners, ports, strict=True):
+        listener.start()
+        log.info("listener_opened", port=port, tls=context is not None)
     return listeners
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +36,10 @@ class Role:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def start(self) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it listens, on each of its ports."""
+        before = self._starts()
         self.process = self.spawn()
-        assert wait_until(self._listens, 100)
+        assert wait_until(lambda: self._starts() > before, 100)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start it as the supervisor does."""
@@ -56,10 +56,9 @@ class Role:
         self.process.send_signal(number)
         return self.process.wait(100)
 
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+    def _starts(self) -> int:
+        log = self.folder / "log"
+        return log.read_bytes().count(b'"role_started"') if log.exists() else 0
 
 
 @contextmanager

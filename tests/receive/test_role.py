@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
 from node.inbox.header import read_header
 from node.upper_layer import UpperLayerError
 from tests.receive.receiving import ct, encoded, send, sending, wait_until
 from tests.receive.running import Role, a_role
 from tests.upper_layer import pdus
+from tests.upper_layer.certificates import Certificates
 
 
 @pytest.fixture
@@ -44,6 +46,21 @@ def test_a_port_that_is_taken_is_told(role: Role) -> None:
     with socket.create_server(("127.0.0.1", role.port)):
         assert role.spawn().wait(100) == 1
     assert "cannot listen" in (role.folder / "log").read_text()
+
+
+def test_a_role_that_gets_one_of_its_ports_only_takes_no_peer(role: Role) -> None:
+    """The plain port is free, the TLS port is not: none is served."""
+    certificate, key = Certificates(role.folder, trustme.CA()).issue("node", "127.0.0.1")
+    config = role.folder / "node.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config.write_text(
+            config.read_text() + f"[receive.tls]\nport = {taken.getsockname()[1]}\n"
+            f'certificate = "{certificate}"\nprivate_key = "{key}"\nclient_ca = "{certificate}"\n'
+        )
+        assert role.spawn().wait(100) == 1
+    log = (role.folder / "log").read_text()
+    assert "cannot listen" in log
+    assert "listener_opened" not in log
 
 
 def test_tls_files_that_are_none_are_told(role: Role) -> None:
