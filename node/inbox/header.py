@@ -7,15 +7,22 @@ asks before it answers 0x0000, `process` when it adopts a file. PS3.10 7.1 and P
 from __future__ import annotations
 
 import os
-import re
 import struct
 import zlib
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
-
-from node.inbox.element_walk import LONG_HEADER, WINDOW, ElementWalk, ReadAt
+from node.inbox.element_walk import (
+    LONG_HEADER,
+    MOST_STEPS,
+    WINDOW,
+    ElementWalk,
+    Place,
+    ReadAt,
+)
+from node.inbox.header_values import ascii_text, code, decoded, is_uid, uid
+from node.inbox.skeleton import Skeleton, are_in_order
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -33,8 +40,9 @@ _META_WANTED = frozenset({META_SYNTAX, META_CALLING, META_CALLED})
 _BEGINNING = 2 * WINDOW
 _MAX_INFLATED = 4 * 1024 * 1024
 _PREFIX = 132  # 128 bytes of preamble and "DICM" (PS3.10 7.1)
-_CODE = re.compile(r"[A-Z0-9_]{1,16}")
-_UID = re.compile(r"[0-9.]{1,64}")
+_MARK, _LENGTH_OF_META = (128, 4), (140, 4)
+#: Instances of so many kinds may come in turn and be read quickly.
+_MOST_SKELETONS = 8
 
 
 class Unreadable(Exception):  # noqa: N818 -- a fact about the file
@@ -62,87 +70,120 @@ class Header:
     accession_number: str = ""
 
 
-def is_uid(text: str) -> bool:
-    """Tell whether a text is 1 to 64 of [0-9.]; leading zeros of components are tolerated."""
-    return _UID.fullmatch(text) is not None
-
-
 def read_header(source: Path | int | bytes) -> Header:
-    """Read the header of a DICOM file given by path, open descriptor, or its first bytes.
+    """Read the header of one file: see HeaderReader.read."""
+    return HeaderReader().read(source)
 
-    Raises
-    ------
-    Unreadable
-        No preamble, or no valid Study or SOP Instance UID before the walk ended.
-    OSError
-        The file cannot be read.
-    """
-    if isinstance(source, Path):
+
+class HeaderReader:
+    """Reads one header after the other, quickly where the elements stand as in one before."""
+
+    def __init__(self) -> None:
+        self._skeletons: deque[Skeleton] = deque(maxlen=_MOST_SKELETONS)
+
+    def read(self, source: Path | int | bytes) -> Header:
+        """Read the header of a DICOM file given by path, open descriptor, or its first bytes.
+
+        Raises
+        ------
+        Unreadable
+            No preamble, or no valid Study or SOP Instance UID before the walk ended.
+        OSError
+            The file cannot be read.
+        """
+        if isinstance(source, bytes):
+            return self._alike(source) or self._walk(source, _slices_of(source), len(source))
+        if isinstance(source, int):
+            return self._read_open(source)
         fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            return _read(_reader_of(fd), os.fstat(fd).st_size)
+            return self._read_open(fd)
         finally:
             os.close(fd)
-    if isinstance(source, int):
-        return _read(_reader_of(source), os.fstat(source).st_size)
-    return _read(_slices_of(source), len(source))
 
+    def _read_open(self, fd: int) -> Header:
+        # At once: nearly always no more is asked for.
+        beginning = os.pread(fd, _BEGINNING, 0)
 
-def _reader_of(fd: int) -> ReadAt:
-    """Read the file's beginning at once: nearly always no more is asked for."""
-    beginning = os.pread(fd, _BEGINNING, 0)
+        def read_at(offset: int, length: int) -> bytes:
+            if offset + length <= len(beginning):
+                return beginning[offset : offset + length]
+            return os.pread(fd, length, offset)
 
-    def read_at(offset: int, length: int) -> bytes:
-        if offset + length <= len(beginning):
-            return beginning[offset : offset + length]
-        return os.pread(fd, length, offset)
+        return self._alike(beginning) or self._walk(beginning, read_at, os.fstat(fd).st_size)
 
-    return read_at
+    def _alike(self, beginning: bytes) -> Header | None:
+        """Give the header of a file that is built as one before; None where it is not."""
+        for skeleton in self._skeletons:
+            values = skeleton.values_in(beginning)
+            if values is not None:
+                return _header(values, skeleton.dataset_offset, "")
+        return None
+
+    def _walk(self, beginning: bytes, read_at: ReadAt, size: int) -> Header:
+        if read_at(0, _PREFIX)[128:] != b"DICM":
+            raise Unreadable("the file has no DICM prefix")
+        end_of_meta = _end_of_meta(read_at, size)
+        meta = ElementWalk(read_at, _PREFIX, end_of_meta, "<", implicit=False)
+        places, offset, problem = meta.run(_META_WANTED, last=0x0002FFFF)
+        values = {tag: read_at(*place) for tag, place in places.items()}
+        syntax = uid(values.get(META_SYNTAX, b""))
+        source, start = read_at, offset
+        if syntax == DEFLATED:
+            inflated, fault = _inflate(read_at, start)
+            source, start, size = _slices_of(inflated), 0, len(inflated)
+            problem = problem or fault
+        endian, implicit = ">" if syntax == BIG_ENDIAN else "<", syntax == IMPLICIT_LITTLE
+        dataset = ElementWalk(source, start, size, endian, implicit=implicit)
+        found, end, fault = dataset.run(_WANTED, last=SERIES)
+        values |= {tag: source(*place) for tag, place in found.items()}
+        problem = problem or fault
+        header = _header(values, offset, problem)
+        if not problem and syntax != DEFLATED and end < size:
+            # What File Meta says of itself and of the encoding led the way as well.
+            guides = _MARK, _LENGTH_OF_META, places.get(META_SYNTAX, (0, 0))
+            steps = [*guides, *meta.steps, *dataset.steps]
+            self._remember(beginning, steps, places | found, offset)
+        return header
+
+    def _remember(
+        self, beginning: bytes, steps: list[Place], places: dict[int, Place], offset: int
+    ) -> None:
+        """Keep what a walk saw, if all of it was in the beginning and each place was seen once."""
+        steps.sort()
+        at, length = steps[-1]
+        if at + length <= len(beginning) and len(steps) < MOST_STEPS and are_in_order(steps):
+            self._skeletons.appendleft(Skeleton(beginning, steps, places, offset))
 
 
 def _slices_of(data: bytes) -> ReadAt:
     return lambda offset, length: data[offset : offset + length]
 
 
-def _read(read_at: ReadAt, size: int) -> Header:
-    if read_at(0, _PREFIX)[128:] != b"DICM":
-        raise Unreadable("the file has no DICM prefix")
-    meta, dataset_offset, problem = ElementWalk(
-        read_at, _PREFIX, _end_of_meta(read_at, size), "<", implicit=False
-    ).run(_META_WANTED, last=0x0002FFFF)
-    syntax = _uid(meta.get(META_SYNTAX, b""))
-    start = dataset_offset
-    if syntax == DEFLATED:
-        inflated, fault = _inflate(read_at, start)
-        read_at, start, size = _slices_of(inflated), 0, len(inflated)
-        problem = problem or fault
-    endian, implicit = ">" if syntax == BIG_ENDIAN else "<", syntax == IMPLICIT_LITTLE
-    found, _, fault = ElementWalk(read_at, start, size, endian, implicit=implicit).run(
-        _WANTED, last=SERIES
-    )
-    problem = problem or fault
+def _header(values: dict[int, bytes], dataset_offset: int, problem: str) -> Header:
+    """Read the values; Unreadable where one of the two is missing without which it is of no use."""
     for tag, name in ((STUDY, "Study"), (SOP_INSTANCE, "SOP")):
-        if not is_uid(_uid(found.get(tag, b""))):
+        if not is_uid(uid(values.get(tag, b""))):
             reason = f"; {problem}" if problem else ""
             raise Unreadable(f"the {name} Instance UID is missing or is not a UID{reason}")
-    charset = _ascii(found.get(CHARACTER_SET, b""))
-    patient_id, fault = _decoded(found.get(PATIENT_ID, b""), charset)
-    issuer, fault_of_issuer = _decoded(found.get(ISSUER, b""), charset)
+    charset = ascii_text(values.get(CHARACTER_SET, b""))
+    patient_id, fault = decoded(values.get(PATIENT_ID, b""), charset)
+    issuer, fault_of_issuer = decoded(values.get(ISSUER, b""), charset)
     return Header(
-        transfer_syntax_uid=syntax,
-        sop_class_uid=_uid(found.get(SOP_CLASS, b"")),
-        sop_instance_uid=_uid(found[SOP_INSTANCE]),
-        study_instance_uid=_uid(found[STUDY]),
-        series_instance_uid=_uid(found.get(SERIES, b"")),
+        transfer_syntax_uid=uid(values.get(META_SYNTAX, b"")),
+        sop_class_uid=uid(values.get(SOP_CLASS, b"")),
+        sop_instance_uid=uid(values[SOP_INSTANCE]),
+        study_instance_uid=uid(values[STUDY]),
+        series_instance_uid=uid(values.get(SERIES, b"")),
         patient_id=patient_id,
         issuer_of_patient_id=issuer,
-        modality=_code(found.get(MODALITY, b"")),
+        modality=code(values.get(MODALITY, b"")),
         specific_character_set=charset,
-        calling_ae_title=_ascii(meta.get(META_CALLING, b"")),
-        called_ae_title=_ascii(meta.get(META_CALLED, b"")),
+        calling_ae_title=ascii_text(values.get(META_CALLING, b"")),
+        called_ae_title=ascii_text(values.get(META_CALLED, b"")),
         dataset_offset=dataset_offset,
         problem=problem or fault or fault_of_issuer,
-        accession_number=_decoded(found.get(ACCESSION, b""), charset)[0],
+        accession_number=decoded(values.get(ACCESSION, b""), charset)[0],
     )
 
 
@@ -170,37 +211,3 @@ def _inflate(read_at: ReadAt, start: int) -> tuple[bytes, str]:
     except zlib.error:
         return bytes(out), "the deflated dataset is damaged"
     return bytes(out), ""
-
-
-def _uid(value: bytes) -> str:
-    return value.rstrip(b"\0 ").decode("ascii", "replace")
-
-
-def _ascii(value: bytes) -> str:
-    return value.strip(b"\0 ").decode("ascii", "replace")
-
-
-def _code(value: bytes) -> str:
-    """Give a code string (PS3.5 6.2, CS); what is none could be anything, a name, and is not told.
-
-    Modality goes into logs, status and pages, which hold nothing of the patient.
-    """
-    code = _ascii(value)
-    return code if _CODE.fullmatch(code) else ""
-
-
-def _decoded(value: bytes, charset: str) -> tuple[str, str]:
-    """Decode by the declared character set (PS3.3 C.12.1.1.2); what is not decodable is escaped."""
-    value = value.strip(b"\0 ")
-    if value.isascii() and b"\x1b" not in value:
-        return value.decode("ascii"), ""
-    terms = [term.strip() for term in charset.split("\\")]
-    if not charset or any(term not in python_encoding for term in terms):
-        return value.decode("ascii", "backslashreplace"), "the character set is not known"
-    encodings = convert_encodings(terms)
-    try:
-        if b"\x1b" not in value:
-            return value.decode(encodings[0]).strip(), ""
-        return decode_bytes(value, encodings, set()).strip(), ""
-    except (UnicodeError, LookupError):
-        return value.decode("ascii", "backslashreplace"), "a value is not in its character set"

@@ -20,7 +20,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from node import disk
-from node.inbox.header import Unreadable, read_header
+from node.inbox.header import HeaderReader, Unreadable
 from node.inbox.tables import association, instance
 from node.process.arrived import Arrived, random_id
 from node.process.joining import StudiesOfBatch
@@ -62,7 +62,8 @@ def adopt(place: Workplace, since: float) -> Adopted:
         return Adopted()
     with place.transaction() as transaction:
         known = _known_studies(transaction, names)
-        fresh = [_look_at(arrived / f"{name}.dcm") for name in names if name not in known]
+        headers = HeaderReader()
+        fresh = [_look_at(arrived / f"{name}.dcm", headers) for name in names if name not in known]
         rows = _write_rows(place, transaction, fresh, since)
         if fresh:
             size = sum(one.bytes for one in fresh)
@@ -86,10 +87,10 @@ def _known_studies(transaction: Transaction, names: Sequence[str]) -> dict[str, 
     return dict(transaction.conn.execute(_KNOWN, {"names": names}).all())
 
 
-def _look_at(path: Path) -> Arrived:
+def _look_at(path: Path, headers: HeaderReader) -> Arrived:
     facts = path.lstat()
     try:
-        header = read_header(path)
+        header = headers.read(path)
     except Unreadable:
         header = None
     except OSError as error:

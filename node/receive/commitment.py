@@ -14,7 +14,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node import disk
-from node.inbox.header import Unreadable, is_uid, read_header
+from node.inbox.header import Unreadable, read_header
+from node.inbox.header_values import is_uid
 from node.inbox.layout import Inbox
 from node.upper_layer import Status
 from node.upper_layer.dataset import decode_dataset, encode_dataset

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from node.config import Peer, Receive
+from node.inbox.header import HeaderReader
 from node.inbox.layout import Inbox
 from node.observe import exception_facts
 from node.receive.admission import Caller, Place, Places, Policy, judge
@@ -73,6 +74,7 @@ class Session:
     spool: Spool
     receiver: Receiver
     tally: Tally
+    headers: HeaderReader = field(default_factory=HeaderReader)
 
 
 def serve(connection: Connection, receiver: Receiver) -> None:
@@ -179,6 +181,7 @@ def c_store(session: Session, message: Message) -> Status:
             session.association,
             message,
             session.spool,
+            session.headers,
             receiver.storage,
             receiver.receive.max_instance_bytes,
         )

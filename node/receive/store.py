@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.inbox.header import Header, Unreadable, is_uid, read_header
+from node.inbox.header import HeaderReader, Unreadable
+from node.inbox.header_values import is_uid
 from node.receive.file_meta import file_meta
 from node.receive.spool import Partial, Spool
 from node.receive.storage import Storage
@@ -30,7 +31,12 @@ class Stored:
 
 
 def store(
-    association: Association, message: Message, spool: Spool, storage: Storage, max_bytes: int
+    association: Association,
+    message: Message,
+    spool: Spool,
+    headers: HeaderReader,
+    storage: Storage,
+    max_bytes: int,
 ) -> Stored:
     """Receive one instance's dataset and keep it; when this returns it may be answered 0x0000.
 
@@ -55,7 +61,7 @@ def store(
         with spool.begin() as partial:
             size = _receive_dataset(association, meta, partial, storage, max_bytes)
             partial.write_back()
-            _check_header(partial, command)
+            _check_header(partial, headers, command)
             partial.keep()
     except OSError:
         storage.report_failure()
@@ -101,9 +107,9 @@ def _check_command(message: Message) -> None:
         )
 
 
-def _check_header(partial: Partial, command: Command) -> None:
+def _check_header(partial: Partial, headers: HeaderReader, command: Command) -> None:
     try:
-        header: Header = read_header(partial.fd)
+        header = headers.read(partial.fd)
     except Unreadable as error:
         raise Refusal(Status.CANNOT_UNDERSTAND, str(error)) from None
     if (header.sop_class_uid, header.sop_instance_uid) != (

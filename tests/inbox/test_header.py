@@ -22,7 +22,8 @@ from pydicom.uid import (
 )
 from pynetdicom.dsutils import encode
 
-from node.inbox.header import Header, Unreadable, is_uid, read_header
+from node.inbox.header import Header, Unreadable, read_header
+from node.inbox.header_values import is_uid
 from node.receive.file_meta import file_meta
 from tests.factories import instance_uid, make_instance, patient_id, study_uid
 

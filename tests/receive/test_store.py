@@ -13,8 +13,7 @@ from pynetdicom.dsutils import encode
 from structlog.testing import capture_logs
 
 from node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from node.inbox.header import Header, read_header
-from node.receive import store as store_module
+from node.inbox.header import Header, HeaderReader, read_header
 from node.upper_layer import (
     Command,
     CommandField,
@@ -265,15 +264,16 @@ def test_a_mistake_of_ours_costs_one_instance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """0110H, nothing left of it, nothing told of its text, and the rest of the study goes on."""
-    real, calls = store_module.read_header, []
+    real, calls = HeaderReader.read, []
 
-    def stumbles(fd: int) -> Header:
-        calls.append(fd)
-        if len(calls) == 1:
-            raise ZeroDivisionError("a secret")
-        return real(fd)
+    def stumbles(reader: HeaderReader, source: Path | int | bytes) -> Header:
+        if isinstance(source, int):  # what is being received
+            calls.append(source)
+            if len(calls) == 1:
+                raise ZeroDivisionError("a secret")
+        return real(reader, source)
 
-    monkeypatch.setattr(store_module, "read_header", stumbles)
+    monkeypatch.setattr(HeaderReader, "read", stumbles)
     with capture_logs() as said, receiving(tmp_path) as node:
         with sending(node.port) as association:
             statuses = [send(association, ct(n), n) for n in (1, 2)]
